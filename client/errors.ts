@@ -1,0 +1,121 @@
+/** Every sentence of the clients that a user can read, as a named function. */
+import { LivedevError } from "../proto/errors.ts";
+
+export { LivedevError };
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+// ---- finding the daemon
+
+export const noProject = (from: string) =>
+  new LivedevError(
+    "project.missing",
+    `There is no livedev.config.ts in ${from} or in a folder above it.`,
+    "Run `livedev init` to make one, or name the project with --project.",
+  );
+
+export const noSuchFolder = (path: string) =>
+  new LivedevError(
+    "project.missing",
+    `${path} is not a folder.`,
+    "Name the project's folder with --project.",
+  );
+
+export const stageInvalid = (stage: string, where: string) =>
+  new LivedevError(
+    "stage.invalid",
+    `${JSON.stringify(stage)} (${where}) cannot be a stage's name.`,
+    "Use up to 40 letters, digits, - and _, the first one a letter or digit.",
+  );
+
+export const notRunning = (project: string, stage: string | undefined) =>
+  new LivedevError(
+    "daemon.notRunning",
+    `livedevd is not running for ${project}${stage === undefined ? "" : ` (stage ${stage})`}.`,
+    "Run `livedevd start`.",
+  );
+
+export const socketUntrusted = (directory: string, problem: string) =>
+  new LivedevError(
+    "daemon.socketUntrusted",
+    `The control socket's directory ${directory} cannot be trusted: ${problem}.`,
+    "Remove it, then run `livedevd restart`.",
+  );
+
+// ---- opening it
+
+export const daemonProgramMissing = (file: string) =>
+  new LivedevError("daemon.programMissing", `The daemon's program ${file} is missing.`, "Reinstall livedev.");
+
+export const daemonDied = (how: string, lastLines: string, logFile: string) =>
+  new LivedevError(
+    "daemon.died",
+    `livedevd ended before it was ready: ${how}.${lastLines === "" ? "" : `\n${lastLines}`}`,
+    `Its log is ${logFile}.`,
+  );
+
+export const daemonSlow = (seconds: number, logFile: string) =>
+  new LivedevError(
+    "daemon.slow",
+    `livedevd did not answer within ${seconds} s.`,
+    `Its log is ${logFile}; \`livedevd restart\` ends it and starts another.`,
+  );
+
+export const stateUnwritable = (path: string, reason: string) =>
+  new LivedevError(
+    "state.unwritable",
+    `livedev cannot write to ${path}: ${reason}.`,
+    "Make that folder writable.",
+  );
+
+// ---- speaking to it
+
+export const protocolDiffers = (
+  daemon: { version: string; protocol: number },
+  client: { version: string; protocol: number },
+) =>
+  new LivedevError(
+    "daemon.protocol",
+    `livedevd ${daemon.version} speaks control protocol ${daemon.protocol}, this client ${client.version} speaks ${client.protocol}.`,
+    "Run `livedevd restart`.",
+  );
+
+export const daemonUnresponsive = (seconds: number) =>
+  new LivedevError(
+    "daemon.unresponsive",
+    `livedevd accepts connections and does not answer (waited ${seconds} s).`,
+    "Run `livedevd restart`.",
+  );
+
+export const connectionLost = () =>
+  new LivedevError(
+    "connection.lost",
+    "The connection to livedevd was lost before it answered.",
+    "Run `livedevd status` to see whether it is up.",
+  );
+
+export const clientClosed = () => new LivedevError("client.closed", "This client is closed.");
+
+/** Cancelled by the caller's own AbortSignal. */
+export const cancelled = () => new LivedevError("request.cancelled", "The request was cancelled.");
+
+export const requestRefused = (method: string, message: string) =>
+  new LivedevError(
+    "request.refused",
+    `livedevd refused ${method}: ${message}.`,
+    "Client and daemon may be of different versions: run `livedevd restart`.",
+  );
+
+export const daemonBug = (method: string, message: string) =>
+  new LivedevError(
+    "daemon.internal",
+    `livedevd failed at ${method}: ${message}`,
+    "`livedevd status` names its log.",
+  );

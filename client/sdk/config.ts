@@ -1,0 +1,58 @@
+import { appIn, evaluation, inConfig } from "./context.ts";
+
+export type App = {
+  /** Letters, digits and dashes; part of every name in AWS. */
+  name: string;
+  /** `local`: the local cloud, without any account. */
+  home: "local" | "aws";
+  /** Folders whose changes matter, relative to the config. @default the whole project */
+  watch?: string[];
+  /** @default AWS_REGION, else "us-east-1" */
+  region?: string;
+  /** A profile of ~/.aws/config. */
+  profile?: string;
+  /** Points every AWS client elsewhere. */
+  endpoint?: string;
+  removal?: "remove" | "retain" | "retain-all";
+  /** Whether removing the stage is refused. */
+  protect?: boolean;
+  /** `{ aws: { region, profile } }`. */
+  providers?: Record<string, unknown>;
+  version?: string;
+};
+
+export type AppInput = { readonly stage: string };
+
+export type Config = {
+  app(input: AppInput): App | Promise<App>;
+  /** Defines the components. What it returns is shown once the app stands. */
+  run(): Promise<Record<string, unknown> | void> | Record<string, unknown> | void;
+  console?: unknown;
+};
+
+/** The default export of livedev.config.ts. */
+export function $config(config: Config): Config {
+  return config;
+}
+
+/** The app and the stage that `run()` is for. */
+export const $app = {
+  get name(): string {
+    return appIn("$app.name").name;
+  },
+  get stage(): string {
+    return inConfig("$app.stage").stage;
+  },
+  get removal(): unknown {
+    return appIn("$app.removal")["removal"];
+  },
+  get protect(): unknown {
+    return appIn("$app.protect")["protect"];
+  },
+  get providers(): unknown {
+    return appIn("$app.providers")["providers"];
+  },
+};
+
+/** Whether the config is evaluated for `livedev dev` rather than for a deployment. */
+export const $dev: boolean = evaluation()?.dev ?? false;

@@ -1,0 +1,80 @@
+/**
+ * What a function is linked to, in the function's own code: `Resource.MyStorage.bucket`. It ships into Lambda, so it
+ * imports nothing. Values stand in the environment as SST has them: `SST_RESOURCE_<name>`, JSON.
+ */
+
+/** Each link by its name. A project's own declaration may say more: `interface Resources { MyStorage: … }`. */
+export interface Resources {
+  App: { name: string; stage: string };
+  // oxlint-disable-next-line typescript/no-explicit-any -- what a link holds is the config's matter
+  [name: string]: Record<string, any>;
+}
+
+const PREFIX = "SST_RESOURCE_";
+
+/** Looked up by name, never by an integer, a symbol, or what `await` and JSON probe for. */
+const PROBED = new Set([
+  "then",
+  "toJSON",
+  "constructor",
+  "prototype",
+  "$$typeof",
+  "nodeType",
+  "asymmetricMatch",
+]);
+
+const parsed = new Map<string, { readonly text: string; readonly value: Record<string, unknown> }>();
+
+function environment(): Readonly<Record<string, string | undefined>> {
+  return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env ?? {};
+}
+
+function linked(): string[] {
+  return Object.keys(environment()).flatMap((key) =>
+    key.startsWith(PREFIX) ? [key.slice(PREFIX.length)] : [],
+  );
+}
+
+function read(name: string): Record<string, unknown> {
+  const text = environment()[PREFIX + name];
+  if (text === undefined) throw missing(name);
+  const before = parsed.get(name);
+  if (before?.text === text) return before.value;
+  const value = JSON.parse(text) as Record<string, unknown>;
+  parsed.set(name, { text, value });
+  return value;
+}
+
+function missing(name: string): Error {
+  const links = linked().filter((link) => link !== "App");
+  const to = functionName();
+  if (to === undefined && links.length === 0 && environment()[`${PREFIX}App`] === undefined) {
+    return new Error(
+      `Resource.${name} has no value here: this process runs outside livedev. Links are there in functions that livedev runs or has deployed.`,
+    );
+  }
+  const has = links.length > 0 ? ` It has: ${links.join(", ")}.` : "";
+  return new Error(
+    `Resource.${name}: ${name} is not linked to ${to ?? "this function"}.${has} In livedev.config.ts, give new aws.Function("${to ?? "…"}", { … }) the line\n  link: [${[...links, name].join(", ")}],\nwith the component that is named "${name}".`,
+  );
+}
+
+/** The component's name: the function's in AWS without app and stage. */
+function functionName(): string | undefined {
+  const whole = environment()["AWS_LAMBDA_FUNCTION_NAME"];
+  const app = environment()[`${PREFIX}App`];
+  if (whole === undefined || app === undefined) return whole;
+  const { name, stage } = JSON.parse(app) as { name?: string; stage?: string };
+  const prefix = `${name}-${stage}-`;
+  return whole.startsWith(prefix) ? whole.slice(prefix.length) : whole;
+}
+
+export const Resource: Resources = /* @__PURE__ */ new Proxy({} as Resources, {
+  get: (_, name) => (typeof name === "symbol" || PROBED.has(name) ? undefined : read(name)),
+  has: (_, name) => typeof name === "string" && environment()[PREFIX + name] !== undefined,
+  ownKeys: () => linked(),
+  getOwnPropertyDescriptor: (_, name) =>
+    typeof name === "string" && environment()[PREFIX + name] !== undefined
+      ? { value: read(name), enumerable: true, configurable: true }
+      : undefined,
+});

@@ -1,0 +1,3 @@
+/** SST's own name for the same, so that its snippets load as they are. */
+export * as aws from "./aws.ts";
+export { Linkable } from "./component.ts";

@@ -1,0 +1,113 @@
+/**
+ * The AWS clients, made once and only when they are first used: loading one takes longer than the daemon's whole
+ * start. HTTPS_PROXY is not honoured: the SDK needs an agent for it that is no dependency of ours.
+ */
+import type { IAMClient } from "@aws-sdk/client-iam";
+import type { LambdaClient } from "@aws-sdk/client-lambda";
+import type { STSClient } from "@aws-sdk/client-sts";
+
+import type { Log } from "../lib/log.ts";
+import { Scope } from "../lib/scope.ts";
+
+export type AwsOptions = {
+  readonly region: string;
+  /** Of ~/.aws; otherwise the SDK's own order of places. */
+  readonly profile?: string | undefined;
+  /** For every service: the local cloud, LocalStack. */
+  readonly endpoint?: string | undefined;
+  readonly credentials?: AwsCredentials | undefined;
+  readonly log: Log;
+};
+
+export type AwsCredentials = {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+};
+
+const CONNECT_MS = 5000;
+const ANSWER_MS = 60_000;
+const ATTEMPTS = 5;
+
+/** Lambda's longest invocation, and what surrounds it. */
+const INVOKE_MS = 15 * 60_000 + 30_000;
+
+export class Aws {
+  readonly #options: AwsOptions;
+  readonly #scope = new Scope();
+  readonly #clients = new Map<string, Promise<{ destroy(): void }>>();
+
+  private constructor(options: AwsOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: AwsOptions): Promise<Aws> {
+    return new Aws(options);
+  }
+
+  get region(): string {
+    return this.#options.region;
+  }
+
+  /** For errors: whose credentials, and where. */
+  get where(): { readonly profile: string | undefined; readonly endpoint: string } {
+    const { profile, endpoint, region } = this.#options;
+    return { profile: profile ?? process.env["AWS_PROFILE"], endpoint: endpoint ?? `AWS in ${region}` };
+  }
+
+  lambda(): Promise<LambdaClient> {
+    return this.#once("lambda", async () => {
+      const { LambdaClient } = await import("@aws-sdk/client-lambda");
+      return new LambdaClient(this.#configuration());
+    });
+  }
+
+  /** For Invoke alone: waits as long as a function may run, and never repeats what may have run. */
+  invoker(): Promise<LambdaClient> {
+    return this.#once("invoker", async () => {
+      const { LambdaClient } = await import("@aws-sdk/client-lambda");
+      return new LambdaClient({ ...this.#configuration(INVOKE_MS), maxAttempts: 1 });
+    });
+  }
+
+  iam(): Promise<IAMClient> {
+    return this.#once("iam", async () => {
+      const { IAMClient } = await import("@aws-sdk/client-iam");
+      return new IAMClient(this.#configuration());
+    });
+  }
+
+  sts(): Promise<STSClient> {
+    return this.#once("sts", async () => {
+      const { STSClient } = await import("@aws-sdk/client-sts");
+      return new STSClient(this.#configuration());
+    });
+  }
+
+  #configuration(requestTimeout = ANSWER_MS) {
+    const { region, profile, endpoint, credentials } = this.#options;
+    return {
+      region,
+      maxAttempts: ATTEMPTS,
+      retryMode: "standard",
+      requestHandler: { connectionTimeout: CONNECT_MS, requestTimeout, throwOnRequestTimeout: true },
+      ...(profile !== undefined && { profile }),
+      ...(endpoint !== undefined && { endpoint }),
+      ...(credentials !== undefined && { credentials }),
+    };
+  }
+
+  #once<T extends { destroy(): void }>(name: string, make: () => Promise<T>): Promise<T> {
+    const made = this.#clients.get(name);
+    if (made !== undefined) return made as Promise<T>;
+    if (this.#scope.closed) throw new Error("the AWS clients are closed");
+    const making = make();
+    this.#clients.set(name, making);
+    this.#scope.defer(async () => (await making).destroy());
+    return making;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scope.close();
+  }
+}

@@ -1,0 +1,226 @@
+/** The bridge: stub connections in, invocations out. */
+import type { LivedevEvent } from "../../proto/events.ts";
+import type { Goodbye, Hello } from "../../proto/frames.ts";
+import { BRIDGE_PROTOCOL } from "../../proto/version.ts";
+import { errorAnswer } from "../../proto/answer.ts";
+import { bridgeClosed, messageOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { Scope } from "../lib/scope.ts";
+import { CLOSE, type Connection } from "./connection.ts";
+import type { BridgeInvocation, Exchange } from "./exchange.ts";
+import { refusalOf } from "./hello.ts";
+import { keyText, Session } from "./session.ts";
+import { listen, type Listener, type StageKey } from "./listener.ts";
+
+export type { BridgeInvocation } from "./exchange.ts";
+export type { StageKey } from "./listener.ts";
+
+export type BridgeEvent = Extract<LivedevEvent, { type: "sandbox.connected" | "sandbox.disconnected" }>;
+
+export type BridgeOptions = {
+  readonly host: string;
+  /** 0: any. Stubs have it in their settings, so it must be the same after a restart. */
+  readonly port: number;
+  /** This daemon instance. */
+  readonly epoch: string;
+  readonly app: string;
+  readonly stage: string;
+  /** The current key first; on rotation the previous one stays for a while. */
+  keys(): readonly StageKey[];
+  /** Absent: every function is known. */
+  functionKnown?(name: string): boolean;
+  /** Called once per invocation key; its rejection is a bug, and the stub is told. */
+  receive(invocation: BridgeInvocation): Promise<void>;
+  record(event: BridgeEvent): void;
+  /** How long a lost stub may take to come back for what it waits for. */
+  readonly graceMs?: number;
+  readonly log: Log;
+};
+
+const GRACE_MS = 10_000;
+const HELLO_MS = 5_000;
+/** Sandboxes that are not connected: more are forgotten, the longest gone first. */
+const MAX_DETACHED = 2_000;
+/** Lambda recycles an environment long before. */
+const MAX_DETACHED_MS = 24 * 60 * 60 * 1_000;
+/** Keys of invocations that came to their end. A stub asks again only while it waits, so few would do. */
+const MAX_KEYS = 20_000;
+
+export class Bridge {
+  readonly #options: BridgeOptions;
+  readonly #log: Log;
+  readonly #scope = new Scope();
+  readonly #sessions = new Map<string, Session>();
+  readonly #greeting = new Set<Connection>();
+  /** Every key that this instance has taken, the oldest first. */
+  readonly #keys = new Set<string>();
+  #forgotten = 0;
+  #listener!: Listener;
+
+  private constructor(options: BridgeOptions) {
+    this.#options = options;
+    this.#log = options.log;
+  }
+
+  static async open(options: BridgeOptions): Promise<Bridge> {
+    const bridge = new Bridge(options);
+    bridge.#listener = await listen({
+      host: options.host,
+      port: options.port,
+      keys: () => options.keys(),
+      connected: (connection) => bridge.#greet(connection),
+      log: options.log,
+    });
+    bridge.#scope.defer(() => bridge.#listener.close());
+    bridge.#scope.defer(() => {
+      for (const session of bridge.#sessions.values()) session.close(bridgeClosed());
+    });
+    return bridge;
+  }
+
+  /** What a stub's settings carry. */
+  get address(): string {
+    return this.#listener.address;
+  }
+
+  /** How many stubs are connected. */
+  get sandboxes(): number {
+    let attached = 0;
+    for (const session of this.#sessions.values()) if (session.attached) attached += 1;
+    return attached;
+  }
+
+  /** Tells every stub that the daemon leaves; resolves when that is written. */
+  async goodbye(reason: Goodbye["reason"]): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.goodbye(reason)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scope.close();
+  }
+
+  /** A connection has five seconds to say hello, and says nothing else before. */
+  #greet(connection: Connection): void {
+    if (this.#scope.closed) {
+      connection.close(CLOSE.leaving, "livedevd is leaving");
+      return;
+    }
+    this.#greeting.add(connection);
+    const late = setTimeout(() => connection.close(CLOSE.silent, "no hello came"), HELLO_MS);
+    connection.handle({
+      frame: ({ frame }) => {
+        if (!this.#greeting.delete(connection)) return;
+        clearTimeout(late);
+        if (frame.type === "hello") this.#hello(connection, frame);
+        else connection.close(CLOSE.malformed, `${frame.type} before hello`);
+      },
+      closed: () => {
+        clearTimeout(late);
+        this.#greeting.delete(connection);
+      },
+    });
+  }
+
+  #hello(connection: Connection, hello: Hello): void {
+    const { app, stage } = this.#options;
+    const refusal = refusalOf(hello, {
+      protocol: BRIDGE_PROTOCOL,
+      app,
+      stage,
+      key: connection.key,
+      exported: connection.exported,
+      functionKnown: (name) => this.#options.functionKnown?.(name) ?? true,
+    });
+    if (refusal !== undefined) {
+      this.#log.warn(
+        { code: refusal.code, functionName: hello.functionName },
+        `refused a stub: ${refusal.message}`,
+      );
+      connection.send({
+        type: "refuse",
+        code: refusal.code,
+        message: [refusal.message, refusal.hint].filter(Boolean).join(" "),
+      });
+      connection.close(CLOSE.refused, refusal.code);
+      return;
+    }
+    const known = this.#sessions.get(hello.sandbox);
+    const session = known?.functionName === hello.functionName ? known : this.#session(hello);
+    const replaces = session.attached;
+    session.attach(connection, hello);
+    if (replaces) return;
+    this.#options.record({
+      type: "sandbox.connected",
+      functionName: session.functionName,
+      sandbox: session.sandbox,
+      resumed: known === session,
+    });
+  }
+
+  #session(hello: Hello): Session {
+    const { sandbox, functionName } = hello;
+    this.#sessions.get(sandbox)?.close(bridgeClosed());
+    this.#forget();
+    // A stub that knew this instance, whom this instance has forgotten: both count from 1 again, which the stub
+    // only does for an epoch that is new to it.
+    let { epoch } = this.#options;
+    if (hello.epoch?.startsWith(epoch) === true) {
+      this.#forgotten += 1;
+      epoch = `${epoch}+${this.#forgotten}`;
+    }
+    const session = new Session({
+      hello,
+      epoch,
+      graceMs: this.#options.graceMs ?? GRACE_MS,
+      claim: (key) => this.#claim(keyText(key)),
+      receive: (exchange) => void this.#receive(exchange),
+      detached: (reason) => {
+        if (this.#scope.closed) return;
+        this.#options.record({ type: "sandbox.disconnected", functionName, sandbox, reason });
+      },
+      log: this.#log,
+    });
+    this.#sessions.set(sandbox, session);
+    return session;
+  }
+
+  async #receive(exchange: Exchange): Promise<void> {
+    try {
+      await this.#options.receive(exchange);
+    } catch (error) {
+      this.#log.error(
+        { err: error, requestId: exchange.key.requestId },
+        "an invocation failed inside livedevd",
+      );
+      const sentence = `livedevd failed: ${messageOf(error)}. Its log has the stack.`;
+      // Rejects where an answer is already on its way, or nobody waits: either is told elsewhere.
+      await exchange.deliver(errorAnswer("interrupted", "Livedev.InternalError", sentence)).catch(() => {});
+    }
+  }
+
+  #claim(key: string): boolean {
+    if (this.#keys.has(key)) return false;
+    this.#keys.add(key);
+    if (this.#keys.size > MAX_KEYS) {
+      for (const oldest of this.#keys) {
+        this.#keys.delete(oldest);
+        break;
+      }
+    }
+    return true;
+  }
+
+  /** Keeps the number of remembered sandboxes bounded. Who is connected or waited for is never forgotten. */
+  #forget(): void {
+    const idle = [...this.#sessions.values()]
+      .map((session) => ({ session, since: session.idleSince }))
+      .filter((entry): entry is { session: Session; since: number } => entry.since !== undefined)
+      .sort((one, other) => one.since - other.since);
+    const now = performance.now();
+    for (const [index, { session, since }] of idle.entries()) {
+      if (idle.length - index < MAX_DETACHED && now - since < MAX_DETACHED_MS) break;
+      session.close(bridgeClosed());
+      this.#sessions.delete(session.sandbox);
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The port that stubs connect to: TLS 1.3 by the stage's key (PSK, so there is no certificate to make, pin or renew)
+ * and a WebSocket in it. Who does not know the key does not get past the handshake.
+ */
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { TLSSocket } from "node:tls";
+
+import { WebSocketServer } from "ws";
+
+import { bridgeCannotListen } from "../lib/errors.ts";
+import { componentLog, type Log } from "../lib/log.ts";
+import { Scope } from "../lib/scope.ts";
+import { CLOSE, Connection } from "./connection.ts";
+
+export type StageKey = { readonly keyId: string; readonly key: Uint8Array };
+
+/** An event is at most 6 MB; beside it stand the frame's header and some room. More is an attack, or a bug. */
+const MAX_FRAME_BYTES = 8 * 1024 * 1024 + 256 * 1024;
+/** More sockets than any account's concurrency needs; a flood ends here. */
+const MAX_CONNECTIONS = 5_000;
+const HANDSHAKE_MS = 5_000;
+/** How long a stub has to answer the close before its socket is destroyed. */
+const CLOSE_MS = 300;
+
+export type Listener = { readonly address: string; close(): Promise<void> };
+
+export async function listen(options: {
+  host: string;
+  port: number;
+  keys(): readonly StageKey[];
+  connected(connection: Connection): void;
+  log: Log;
+}): Promise<Listener> {
+  const wire = componentLog(options.log, "wire");
+  const keyOf = new WeakMap<object, Uint8Array>();
+  const server = createServer({
+    minVersion: "TLSv1.3",
+    handshakeTimeout: HANDSHAKE_MS,
+    pskCallback(socket, identity) {
+      const key = options.keys().find((candidate) => candidate.keyId === identity)?.key;
+      if (key === undefined) return null;
+      keyOf.set(socket, key);
+      return key;
+    },
+  });
+  server.headersTimeout = HANDSHAKE_MS;
+  server.requestTimeout = HANDSHAKE_MS;
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on("request", (_request, response) => response.writeHead(426, { connection: "close" }).end());
+  server.on("tlsClientError", (error) => {
+    options.log.debug({ reason: error.message }, "a TLS handshake failed");
+  });
+
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_FRAME_BYTES,
+    perMessageDeflate: false,
+    clientTracking: true,
+  });
+  server.on("upgrade", (request, socket, head) => {
+    const key = keyOf.get(socket);
+    if (key === undefined || !(socket instanceof TLSSocket)) {
+      socket.destroy();
+      return;
+    }
+    socket.setNoDelay(true);
+    sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      options.connected(new Connection({ socket: webSocket, tls: socket, key, log: wire }));
+    });
+  });
+
+  const scope = new Scope();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(bridgeCannotListen(options.host, options.port, error)));
+    server.listen(options.port, options.host, resolve);
+  });
+  server.on("error", (error) => options.log.error({ err: error }, "the bridge's listener failed"));
+  scope.defer(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    for (const socket of sockets.clients) socket.close(CLOSE.leaving, "livedevd is leaving");
+    const late = setTimeout(() => {
+      for (const socket of sockets.clients) socket.terminate();
+      server.closeAllConnections();
+    }, CLOSE_MS);
+    await closed;
+    clearTimeout(late);
+    sockets.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { address: `tls://${options.host}:${port}`, close: () => scope.close() };
+}

@@ -1,0 +1,121 @@
+/** The running cloud of a state directory, as other processes see it: found, started, asked, stopped. */
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { cloudFailed, cloudNotStopped, messageOf } from "../lib/errors.ts";
+import { PROGRAMS } from "../lib/programs.ts";
+import { lockHolder } from "./lock.ts";
+import { isAlive } from "./process-identity.ts";
+import { signRequest } from "./sigv4.ts";
+
+export type Serving = {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accountId: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly stateDir: string;
+  readonly pid: number;
+  /** Tells the process from a later one with its number. */
+  readonly identity: string;
+};
+
+export type FunctionStatus = {
+  readonly name: string;
+  readonly arn: string;
+  readonly url?: string;
+  /** Why the URL does not answer. */
+  readonly urlError?: string | undefined;
+  readonly starting: number;
+  readonly running: number;
+  readonly idle: number;
+  readonly queued: number;
+};
+
+export type CloudStatus = Serving & {
+  readonly functions: readonly FunctionStatus[];
+  readonly environments: number;
+  readonly queued: number;
+  /** Asynchronous invocations that wait, run or wait for a retry. */
+  readonly asyncPending: number;
+};
+
+const START_MS = 20_000;
+const STOP_MS = 10_000;
+const POLL_MS = 25;
+
+export async function findServing(stateDir: string): Promise<Serving | undefined> {
+  let serving: Serving;
+  try {
+    serving = JSON.parse(await readFile(join(stateDir, "serving.json"), "utf8")) as Serving;
+  } catch {
+    return undefined;
+  }
+  return isAlive(serving.pid, serving.identity) ? serving : undefined;
+}
+
+/** Starts the cloud in a process of its own, unless it runs; `serveArguments` are then its options. */
+export async function startServing(stateDir: string, serveArguments: readonly string[]): Promise<Serving> {
+  const running = await findServing(stateDir);
+  if (running !== undefined) return running;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const logFile = join(stateDir, "cloud.log");
+  const log = openSync(logFile, "a", 0o600);
+  const child = spawn(
+    process.execPath,
+    [PROGRAMS.cloud, "serve", "--state-dir", stateDir, ...serveArguments],
+    {
+      detached: true,
+      stdio: ["ignore", log, log],
+      cwd: "/",
+    },
+  );
+  closeSync(log);
+  const gone = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  let ended = false;
+  void gone.then(() => (ended = true));
+  child.unref();
+  const until = Date.now() + START_MS;
+  while (Date.now() < until) {
+    const serving = await findServing(stateDir);
+    if (serving !== undefined) return serving;
+    // Ours may have lost against another starter's: then that one's answer counts.
+    if (ended && (await lockHolder(stateDir)) === undefined) break;
+    await Promise.race([sleep(POLL_MS), ended ? sleep(POLL_MS) : gone]);
+  }
+  throw cloudFailed(logFile, await lastLine(logFile));
+}
+
+/** Resolves when the process is gone. */
+export async function stopServing(serving: Serving): Promise<void> {
+  const until = Date.now() + STOP_MS;
+  process.kill(serving.pid, "SIGTERM");
+  while (Date.now() < until) {
+    if (!isAlive(serving.pid, serving.identity)) return;
+    await sleep(POLL_MS);
+  }
+  throw cloudNotStopped(serving.pid);
+}
+
+export async function askStatus(serving: Serving): Promise<CloudStatus> {
+  const url = new URL("/livedev/status", serving.endpoint);
+  const headers = await signRequest({ method: "GET", url }, serving, serving.region, "lambda");
+  const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
+  if (!response.ok) throw new Error(`the local cloud answered its status with ${response.status}`);
+  return (await response.json()) as CloudStatus;
+}
+
+async function lastLine(file: string): Promise<string> {
+  try {
+    const lines = (await readFile(file, "utf8")).trim().split("\n");
+    return lines.at(-1) ?? "";
+  } catch (error) {
+    return messageOf(error);
+  }
+}

@@ -1,0 +1,75 @@
+/** The steps of a function's role. Each may be done again after a kill anywhere in it: the hash tag is set last. */
+import {
+  CreateRoleCommand,
+  DeleteRoleCommand,
+  DeleteRolePolicyCommand,
+  GetRoleCommand,
+  PutRolePolicyCommand,
+  TagRoleCommand,
+  UpdateAssumeRolePolicyCommand,
+} from "@aws-sdk/client-iam";
+
+import { notOurs } from "../lib/errors.ts";
+import { ABSENT, PRESENT, type Calls } from "./calls.ts";
+import { isOurs, rolePath, roleTags, type Stage } from "./deployed.ts";
+import { TAGS, TRUST_POLICY, type WantedStub } from "./stubs.ts";
+
+const POLICY = "livedev";
+
+export async function createRole(calls: Calls, stub: WantedStub, of: Stage): Promise<void> {
+  const { nameInAws: name } = stub;
+  const created = await calls.unless(PRESENT, `CreateRole ${name}`, () =>
+    calls.iam.send(
+      new CreateRoleCommand({
+        RoleName: name,
+        Path: rolePath(of),
+        AssumeRolePolicyDocument: TRUST_POLICY,
+        Description: `livedev: ${stub.component} of ${of.app}/${of.stage}`,
+        Tags: tagList(stub.tags),
+      }),
+      { abortSignal: calls.signal },
+    ),
+  );
+  if (created === undefined) {
+    const { Role } = await calls.try(`GetRole ${name}`, () =>
+      calls.iam.send(new GetRoleCommand({ RoleName: name })),
+    );
+    if (!isOurs(roleTags(Role), of)) throw notOurs("role", name, of.app, of.stage);
+  }
+  await updateRole(calls, stub);
+}
+
+export async function updateRole(calls: Calls, stub: WantedStub): Promise<void> {
+  const RoleName = stub.nameInAws;
+  await calls.try(`UpdateAssumeRolePolicy of ${RoleName}`, () =>
+    calls.iam.send(new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: TRUST_POLICY })),
+  );
+  await calls.try(`PutRolePolicy of ${RoleName}`, () =>
+    calls.iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: POLICY, PolicyDocument: stub.policy })),
+  );
+  await calls.try(`TagRole ${RoleName}`, () =>
+    calls.iam.send(
+      new TagRoleCommand({ RoleName, Tags: tagList({ ...stub.tags, [TAGS.hash]: stub.hashes.role }) }),
+    ),
+  );
+}
+
+export async function deleteRole(calls: Calls, name: string): Promise<void> {
+  await calls.unless(ABSENT, `DeleteRolePolicy of ${name}`, () =>
+    calls.iam.send(new DeleteRolePolicyCommand({ RoleName: name, PolicyName: POLICY })),
+  );
+  await calls.unless(ABSENT, `DeleteRole ${name}`, () =>
+    calls.iam.send(new DeleteRoleCommand({ RoleName: name })),
+  );
+}
+
+export async function roleArn(calls: Calls, name: string): Promise<string> {
+  const { Role } = await calls.try(`GetRole ${name}`, () =>
+    calls.iam.send(new GetRoleCommand({ RoleName: name })),
+  );
+  return Role?.Arn ?? "";
+}
+
+function tagList(tags: Readonly<Record<string, string>>) {
+  return Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+}

@@ -1,0 +1,81 @@
+/**
+ * esbuild's contexts: a context keeps a function's parsed files in memory, which makes its next build incremental.
+ * Hundreds of functions share few of them; the one that nobody used for longest goes first.
+ */
+import { context, stop, type BuildContext, type BuildOptions, type BuildResult } from "esbuild";
+
+type Made = BuildResult<{ write: false; metafile: true }>;
+
+type Entry = {
+  readonly context: BuildContext<{ write: false; metafile: true }>;
+  usedAt: number;
+  busy: boolean;
+};
+
+export class Contexts {
+  readonly #max: number;
+  readonly #entries = new Map<object, Entry>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** One build at a time per owner. `usedAt` 0: nobody waits for it, so its context is the first to go. */
+  async build(owner: object, options: BuildOptions, usedAt: number): Promise<Made> {
+    try {
+      return await this.#build(owner, options, usedAt);
+    } catch (error) {
+      if (!/service (was stopped|is no longer running)/i.test(String(error))) throw error;
+      // esbuild's process died (out of memory, killed), and every context with it: once more, in another.
+      this.#entries.clear();
+      await stop();
+      return await this.#build(owner, options, usedAt);
+    }
+  }
+
+  async #build(owner: object, options: BuildOptions, usedAt: number): Promise<Made> {
+    let entry = this.#entries.get(owner);
+    if (entry === undefined) {
+      const opened = await context({ ...options, write: false, metafile: true });
+      entry = { context: opened, usedAt, busy: true };
+      this.#entries.set(owner, entry);
+    }
+    entry.usedAt = Math.max(entry.usedAt, usedAt);
+    entry.busy = true;
+    try {
+      return await entry.context.rebuild();
+    } finally {
+      entry.busy = false;
+      await this.#trim();
+    }
+  }
+
+  /** The build in progress ends soon, as cancelled. */
+  async cancel(owner: object): Promise<void> {
+    await this.#entries.get(owner)?.context.cancel();
+  }
+
+  async close(owner: object): Promise<void> {
+    const entry = this.#entries.get(owner);
+    if (entry === undefined) return;
+    this.#entries.delete(owner);
+    await entry.context.dispose();
+  }
+
+  async closeUnusedSince(time: number): Promise<void> {
+    for (const [owner, entry] of this.#entries) if (!entry.busy && entry.usedAt < time) await this.close(owner);
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#entries.keys()].map((owner) => this.close(owner)));
+  }
+
+  async #trim(): Promise<void> {
+    const idle = [...this.#entries].filter(([, entry]) => !entry.busy).sort(([, a], [, b]) => a.usedAt - b.usedAt);
+    for (const [owner] of idle.slice(0, Math.max(0, this.#entries.size - this.#max))) await this.close(owner);
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Built code on disk, at `<outDir>/<function>/<hash>/`. What lies there is named by its content and never changes, so
+ * a worker that still runs old code keeps finding it (source map, lazily loaded add-ons). An output goes when it is
+ * neither a function's newest nor any worker's.
+ */
+import { webcrypto } from "node:crypto";
+import { mkdir, readdir, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
+
+import { messageOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+
+export type OutputFile = { readonly path: string; readonly contents: Uint8Array };
+
+const HASH = /^[0-9a-f]{16}$/;
+const TEMPORARY = /^[0-9a-f]{16}\.\d+\.tmp$/;
+
+/** Someone's hold on one output. */
+export class Bundle {
+  readonly hash: string;
+  /** The file that a worker loads. */
+  readonly file: string;
+  readonly bytes: number;
+  #holds = 1;
+  readonly #onFree: () => void;
+
+  constructor(options: { hash: string; file: string; bytes: number; onFree: () => void }) {
+    this.hash = options.hash;
+    this.file = options.file;
+    this.bytes = options.bytes;
+    this.#onFree = options.onFree;
+  }
+
+  /** False when it is gone already. */
+  hold(): boolean {
+    if (this.#holds === 0) return false;
+    this.#holds += 1;
+    return true;
+  }
+
+  release(): void {
+    this.#holds -= 1;
+    if (this.#holds === 0) this.#onFree();
+  }
+
+  /** False when somebody else removed it (`rm -rf .livedev`). */
+  async onDisk(): Promise<boolean> {
+    return exists(this.file);
+  }
+}
+
+export class Outputs {
+  readonly #outDir: string;
+  readonly #log: Log;
+  readonly #bundles = new Map<string, Bundle>();
+  /** Work on a folder is done in order: an output may come back (an undo) while it is being removed. */
+  readonly #busy = new Map<string, Promise<void>>();
+  #temporaries = 0;
+
+  constructor(outDir: string, log: Log) {
+    this.#outDir = outDir;
+    this.#log = log;
+  }
+
+  folder(functionName: string): string {
+    return join(this.#outDir, encodeURIComponent(functionName).replace(/^\.+/, "_"));
+  }
+
+  /** `files` lie in one folder; `main` is the one that a worker loads. The caller holds what it is given. */
+  async put(functionName: string, files: readonly OutputFile[], main: string): Promise<Bundle> {
+    const hash = await hashOf(files);
+    const folder = join(this.folder(functionName), hash);
+    await this.#busy.get(folder);
+    const known = this.#bundles.get(folder);
+    if (known?.hold()) {
+      if (await known.onDisk()) return known;
+      known.release();
+    }
+    await this.#inOrder(folder, () => this.#write(folder, files));
+    // Another build of the same function cannot have come between: a function builds one at a time.
+    const bundle = new Bundle({
+      hash,
+      file: join(folder, main),
+      bytes: files.find((file) => basename(file.path) === main)?.contents.byteLength ?? 0,
+      onFree: () => {
+        if (this.#bundles.get(folder) !== bundle) return;
+        this.#bundles.delete(folder);
+        // A failure is in the log.
+        this.#inOrder(folder, () => rm(folder, { recursive: true, force: true })).catch(() => undefined);
+      },
+    });
+    this.#bundles.set(folder, bundle);
+    return bundle;
+  }
+
+  /** Packages that stay outside the bundle are found from where the handler's own are. */
+  async linkPackages(functionName: string, entry: string): Promise<void> {
+    const link = join(this.folder(functionName), "node_modules");
+    const packages = await nearestPackages(entry);
+    await rm(link, { force: true });
+    if (packages === undefined || `${this.#outDir}${sep}`.startsWith(`${dirname(packages)}${sep}`)) return;
+    await mkdir(dirname(link), { recursive: true });
+    await symlink(packages, link, "junction");
+  }
+
+  /** Removes what an earlier daemon left: of functions that are gone, and of builds that nobody holds. */
+  async sweep(functionNames: readonly string[]): Promise<void> {
+    const wanted = new Set(functionNames.map((name) => basename(this.folder(name))));
+    for (const name of await list(this.#outDir)) {
+      const folder = join(this.#outDir, name);
+      for (const output of await list(folder)) {
+        const path = join(folder, output);
+        // Only what looks like ours: the folder may be one that somebody else uses too.
+        if (TEMPORARY.test(output) || (HASH.test(output) && !this.#bundles.has(path))) {
+          await this.#inOrder(path, async () => {
+            if (!this.#bundles.has(path)) await rm(path, { recursive: true, force: true });
+          });
+        }
+      }
+      if (!wanted.has(name)) await removeIfOurs(folder);
+    }
+  }
+
+  /** When what is being removed has been removed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#busy.values());
+  }
+
+  async #write(folder: string, files: readonly OutputFile[]): Promise<void> {
+    // Complete or absent, whenever the daemon is killed.
+    const temporary = `${folder}.${(this.#temporaries += 1)}.tmp`;
+    await mkdir(temporary, { recursive: true });
+    await Promise.all(files.map((file) => writeFile(join(temporary, basename(file.path)), file.contents)));
+    await rm(folder, { recursive: true, force: true });
+    await rename(temporary, folder);
+  }
+
+  async #inOrder(folder: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#busy.get(folder);
+    const run = (async () => {
+      await before;
+      await work();
+    })();
+    const settled = run.catch((error: unknown) => {
+      this.#log.warn({ folder, reason: messageOf(error) }, "build output could not be changed");
+    });
+    this.#busy.set(folder, settled);
+    void settled.then(() => {
+      if (this.#busy.get(folder) === settled) this.#busy.delete(folder);
+    });
+    await run;
+  }
+}
+
+/** In the thread pool: a bundle may be megabytes. The map counts too, since stack traces and debuggers read it. */
+async function hashOf(files: readonly OutputFile[]): Promise<string> {
+  const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const digests = await Promise.all(
+    sorted.map(async (file) => Buffer.from(await webcrypto.subtle.digest("SHA-256", file.contents as BufferSource))),
+  );
+  const names = sorted.map((file) => basename(file.path)).join("\n");
+  const all = Buffer.concat([Buffer.from(names), ...digests]);
+  return Buffer.from(await webcrypto.subtle.digest("SHA-256", all)).toString("hex").slice(0, 16);
+}
+
+async function nearestPackages(entry: string): Promise<string | undefined> {
+  for (let folder = dirname(entry); ; folder = dirname(folder)) {
+    const packages = join(folder, "node_modules");
+    if (await exists(packages)) return packages;
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+async function removeIfOurs(folder: string): Promise<void> {
+  if ((await list(folder)).some((name) => name !== "node_modules")) return;
+  // Neither removes a folder that has something in it.
+  await rm(join(folder, "node_modules"), { force: true }).catch(() => undefined);
+  await rmdir(folder).catch(() => undefined);
+}
+
+async function list(folder: string): Promise<string[]> {
+  return readdir(folder).catch(() => []);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

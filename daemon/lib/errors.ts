@@ -1,0 +1,358 @@
+/**
+ * Every sentence of the daemon that a user can read, as a named function: what was wrong, where, and what to do next.
+ */
+import { LivedevError } from "../../proto/errors.ts";
+
+export { LivedevError };
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of a Node or AWS error (`ECONNREFUSED`, `ENOENT` …), if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+export const unknownFunction = (name: string, known: readonly string[]) =>
+  new LivedevError(
+    "function.unknown",
+    `There is no function named ${name}.`,
+    known.length > 0 ? `This app has: ${known.join(", ")}.` : "livedev.config.ts defines no function.",
+  );
+
+// ---- the control socket
+
+export const socketPathTooLong = (path: string, bytes: number, limit: number) =>
+  new LivedevError(
+    "rpc.socketPathTooLong",
+    `The control socket's path has ${bytes} bytes, and the system takes at most ${limit}: ${path}`,
+    "Set XDG_RUNTIME_DIR to a shorter directory.",
+  );
+
+export const socketDirectoryUnsafe = (directory: string, problem: string) =>
+  new LivedevError(
+    "rpc.socketDirectoryUnsafe",
+    `The control socket's directory ${directory} cannot be trusted: ${problem}.`,
+    "Remove it, or set XDG_RUNTIME_DIR to a directory of your own.",
+  );
+
+export const socketDirectoryMissing = (directory: string, reason: string) =>
+  new LivedevError(
+    "rpc.socketDirectoryMissing",
+    `The control socket's directory ${directory} cannot be made: ${reason}.`,
+    "Set XDG_RUNTIME_DIR to a directory that you may write to.",
+  );
+
+export const socketPathOccupied = (path: string, problem: string) =>
+  new LivedevError(
+    "rpc.socketPathOccupied",
+    `The control socket ${path} cannot be made: ${problem}.`,
+    `Remove ${path} if it is yours.`,
+  );
+
+export const socketAnswers = (path: string) =>
+  new LivedevError("daemon.taken", `Another livedevd answers on ${path}.`, "Run `livedevd restart`.");
+
+export const webSocketOnly = (method: string) =>
+  new LivedevError(
+    "rpc.webSocketOnly",
+    `${method} needs a WebSocket: an HTTP request has nowhere to send notifications to.`,
+    "Connect to ws+unix:<socket>:/rpc, or page through event.list.",
+  );
+
+export const tooManySubscriptions = (limit: number) =>
+  new LivedevError(
+    "rpc.tooManySubscriptions",
+    `This connection already has ${limit} subscriptions.`,
+    "End some with events.unsubscribe.",
+  );
+
+export const tooManyRequests = (limit: number) =>
+  new LivedevError(
+    "rpc.tooManyRequests",
+    `This connection already has ${limit} requests in progress.`,
+    "Wait for their answers.",
+  );
+
+// ---- history (store/)
+
+export const historyNewer = (file: string, found: number, known: number) =>
+  new LivedevError(
+    "store.newer",
+    `${file} was written by a newer livedev (schema ${found}, this one knows ${known}).`,
+    "Update livedev in this project, or move the file away to begin a new history.",
+  );
+
+export const stateNotWritable = (path: string, cause: unknown) =>
+  new LivedevError(
+    "state.notWritable",
+    `livedev cannot write to ${path}: ${messageOf(cause)}.`,
+    `Make it writable for your user: chmod -R u+rwX ${path}`,
+    { cause },
+  );
+
+export const storageFull = (file: string, cause: unknown) =>
+  new LivedevError(
+    "storage.full",
+    `The disk is full: ${file} could not be written.`,
+    "Free some space; recording resumes by itself.",
+    { cause },
+  );
+
+export const storageFailed = (file: string, cause: unknown) =>
+  new LivedevError(
+    "storage.failed",
+    `${file} could not be written: ${messageOf(cause)}.`,
+    "Recording is tried again by itself; `livedev doctor` says more.",
+    { cause },
+  );
+
+export const sqliteMissing = (cause: unknown) =>
+  new LivedevError(
+    "install.sqlite",
+    "The native part of better-sqlite3 is not installed.",
+    "Run `npm rebuild better-sqlite3 --ignore-scripts=false`.",
+    { cause },
+  );
+
+export const historyMissing = (file: string) =>
+  new LivedevError("store.missing", `There is no history yet: ${file} does not exist.`);
+
+export const historyUnreadable = (file: string, cause: unknown) =>
+  new LivedevError(
+    "store.unreadable",
+    `${file} could not be read: ${messageOf(cause)}.`,
+    "The next `livedevd start` moves a damaged file aside and begins a new one.",
+    { cause },
+  );
+
+// ---- the bridge
+
+export const bridgeCannotListen = (host: string, port: number, cause: Error) =>
+  new LivedevError(
+    "bridge.cannotListen",
+    `The bridge cannot listen on ${host}:${port}: ${cause.message}.`,
+    "Stubs connect to this port: end what else uses it, then run `livedevd restart`.",
+    { cause },
+  );
+
+export const bridgeProofWrong = () =>
+  new LivedevError(
+    "bridge.proofWrong",
+    "The stub's key is not the key of this stage.",
+    "`livedevd start` deploys the stub again.",
+  );
+
+export const bridgeWrongStage = (
+  theirs: { app: string; stage: string },
+  ours: { app: string; stage: string },
+) =>
+  new LivedevError(
+    "bridge.wrongStage",
+    `The stub belongs to ${theirs.app}/${theirs.stage}, but livedevd here serves ${ours.app}/${ours.stage}.`,
+    "`livedevd start` in the stub's own project deploys it again with the right address.",
+  );
+
+export const stubTooOld = (theirs: number, ours: number) =>
+  new LivedevError(
+    "bridge.stubTooOld",
+    `The deployed stub speaks protocol ${theirs}, livedevd speaks ${ours}.`,
+    "`livedevd start` deploys the stub again.",
+  );
+
+export const stubTooNew = (theirs: number, ours: number) =>
+  new LivedevError(
+    "bridge.stubTooNew",
+    `The deployed stub speaks protocol ${theirs}, livedevd only ${ours}: it was deployed by a newer livedev.`,
+    "Update livedev, or run `livedevd start` to deploy the stub of this version.",
+  );
+
+export const stubFunctionUnknown = (functionName: string, app: string) =>
+  new LivedevError(
+    "bridge.functionUnknown",
+    `The app ${app} has no function named ${functionName} any more.`,
+    "`livedevd start` removes its stub, or put the function back into livedev.config.ts.",
+  );
+
+/** Why an answer never reached its stub: `bridge.sandboxLost`, `.deadlinePassed`, `.cancelled`, `.closed`, `.failed`. */
+export const sandboxLost = (graceMs: number) =>
+  new LivedevError("bridge.sandboxLost", `The stub did not come back within ${graceMs / 1000} s.`);
+
+export const deadlinePassed = () =>
+  new LivedevError("bridge.deadlinePassed", "The invocation's deadline passed before the stub had the answer.");
+
+export const stubCancelled = (reason: string) =>
+  new LivedevError("bridge.cancelled", `The stub gave the invocation up: ${reason}.`);
+
+export const bridgeClosed = () =>
+  new LivedevError("bridge.closed", "livedevd closed before the stub had the answer.");
+
+export const deliveryFailed = (cause: unknown) =>
+  new LivedevError("bridge.failed", `The answer could not be sent whole: ${messageOf(cause)}.`, undefined, { cause });
+
+// ---- the config, the stage
+
+export const configMissing = (project: string) =>
+  new LivedevError(
+    "config.missing",
+    `There is no livedev.config.ts in ${project}.`,
+    "Create it, or change to the folder that has it. It may also end in .mts, .js or .mjs.",
+  );
+
+export const configUnreadable = (file: string, cause: unknown) =>
+  new LivedevError("config.unreadable", `${file} cannot be read: ${messageOf(cause)}.`, undefined, { cause });
+
+/** Sentences that already name their place, one a line. */
+export const configInvalid = (sentences: readonly string[], hint?: string) =>
+  new LivedevError("config.invalid", sentences.join("\n"), hint);
+
+export const configThrew = (at: string, during: "load" | "app" | "run" | "later", message: string) =>
+  new LivedevError(
+    "config.threw",
+    `${at}${during === "app" || during === "run" ? `${during}() failed` : "the config failed"}: ${message}`,
+  );
+
+export const configTooSlow = (file: string, limitMs: number) =>
+  new LivedevError(
+    "config.tooSlow",
+    `${file}: the config did not come to an end within ${limitMs / 1000} s and was stopped.`,
+    "A loop without end, or an await of something that never comes? A config only says what there is.",
+  );
+
+export const configDied = (file: string, exit: { code: number | null; signal: string | null }) =>
+  new LivedevError(
+    "config.died",
+    `${file}: the config's process ended ${exit.signal === null ? `with exit code ${exit.code}` : `by ${exit.signal}`} before run() was done.`,
+  );
+
+export const configNoDefault = (file: string) =>
+  new LivedevError(
+    "config.noDefault",
+    `${file}: the config has no default export.`,
+    "Begin it with `export default $config({`.",
+  );
+
+export const configNotConfig = (file: string) =>
+  new LivedevError(
+    "config.notConfig",
+    `${file}: the default export is no config.`,
+    "Write `export default $config({ app() { return { name, home }; }, async run() { … } })`.",
+  );
+
+export const configReturnedNothing = (file: string) =>
+  new LivedevError(
+    "config.returnedNothing",
+    `${file}: app() returned nothing.`,
+    'Return what the app is: `return { name: "my-app", home: "local" }`.',
+  );
+
+export const stageInvalid = (stage: string, from: string) =>
+  new LivedevError(
+    "stage.invalid",
+    `The stage ${JSON.stringify(stage)} (${from}) is no valid name.`,
+    "A stage is 1 to 20 letters, digits and dashes, the first and last no dash: dev, ann, pr-12.",
+  );
+
+// ---- the local cloud
+
+export const cloudRunning = (stateDir: string, pid: number) =>
+  new LivedevError("cloud.running", `A local cloud already serves ${stateDir} (pid ${pid}).`);
+
+export const cloudPortTaken = (port: number) =>
+  new LivedevError(
+    "cloud.portTaken",
+    `Port ${port} is taken by another program, so the local cloud cannot listen where it did before.`,
+    "Free the port, or choose another with --port.",
+  );
+
+export const cloudStateNewer = (file: string) =>
+  new LivedevError(
+    "cloud.stateNewer",
+    `${file} was written by a newer livedev.`,
+    "Update livedev, or choose another --state-dir.",
+  );
+
+export const cloudFailed = (logFile: string, lastLine: string) =>
+  new LivedevError("cloud.failed", `The local cloud did not start: ${lastLine || "it said nothing."}`, `Its log: ${logFile}`);
+
+export const cloudNotStopped = (pid: number) =>
+  new LivedevError("cloud.notStopped", `The local cloud (pid ${pid}) has not stopped within 10 seconds.`);
+
+export const cloudUsage = (message: string) =>
+  new LivedevError("cloud.usage", message, "See --help.");
+
+// ---- AWS, deployment
+
+export const credentialsFailed = (profile: string | undefined, cause: unknown) =>
+  new LivedevError(
+    "aws.credentials",
+    `AWS credentials ${profile === undefined ? "" : `of the profile ${profile} `}are absent or not valid: ${messageOf(cause)}`,
+    profile === undefined
+      ? "Set a profile in livedev.config.ts or AWS_PROFILE, then run `aws sso login --profile <name>`, or `aws configure` for keys."
+      : `Run \`aws sso login --profile ${profile}\`, or \`aws configure --profile ${profile}\` for keys.`,
+    { cause },
+  );
+
+export const awsUnreachable = (where: string, cause: unknown) =>
+  new LivedevError(
+    "aws.unreachable",
+    `AWS cannot be reached at ${where}: ${messageOf(cause)}.`,
+    "Is the network up, and is the region or the endpoint right?",
+    { cause },
+  );
+
+export const awsDenied = (action: string | undefined, doing: string, cause: unknown) =>
+  new LivedevError(
+    "aws.denied",
+    `AWS denies ${action ?? "this"} (${doing}): ${messageOf(cause)}`,
+    action === undefined ? "The credentials lack a permission." : `The credentials need the permission ${action}.`,
+    { cause },
+  );
+
+export const awsThrottled = (doing: string, cause: unknown) =>
+  new LivedevError(
+    "aws.throttled",
+    `AWS kept throttling (${doing}): ${messageOf(cause)}`,
+    "Wait a minute and try again: what was done is kept.",
+    { cause },
+  );
+
+export const awsFailed = (doing: string, name: string, cause: unknown) =>
+  new LivedevError("aws.failed", `${doing} failed with ${name}: ${messageOf(cause)}`, undefined, { cause });
+
+export const notOurs = (what: string, name: string, app: string, stage: string) =>
+  new LivedevError(
+    "deploy.notOurs",
+    `There is a ${what} named ${name} already, and it is not of ${app}/${stage}: its tags do not say so.`,
+    "Give the app, the stage or the component another name, or remove the other one by hand.",
+  );
+
+export const functionBroken = (name: string, reason: string) =>
+  new LivedevError("deploy.functionFailed", `Lambda could not make ${name} ready: ${reason}.`);
+
+export const functionTooLong = (name: string, seconds: number) =>
+  new LivedevError(
+    "deploy.functionPending",
+    `Lambda did not make ${name} ready within ${seconds} s.`,
+    "Try again: what was done is kept.",
+  );
+
+export const notDeployed = (name: string) =>
+  new LivedevError("function.notDeployed", `The function ${name} is not deployed.`, "Run `livedevd start` first.");
+
+export const stageProtected = (app: string, stage: string) =>
+  new LivedevError(
+    "deploy.protected",
+    `${app}/${stage} is protected and is not removed.`,
+    "Take `protect` out of livedev.config.ts first.",
+  );
+
+export const stageKeyBroken = (file: string) =>
+  new LivedevError(
+    "stage.keyBroken",
+    `${file} does not hold a stage's key.`,
+    "Delete it: a new key is drawn, and the next start gives it to the stubs.",
+  );

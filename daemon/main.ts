@@ -1,0 +1,59 @@
+/**
+ * The process livedevd, in the foreground: `node daemon.js --project DIR [--stage S]`. Clients open it and connect;
+ * this file only reads the arguments, says over IPC how it went, and turns signals into an end.
+ *
+ * Exit codes: 0 it was asked to end; 1 it could not start or a bug ended it; 75 another daemon holds the stage.
+ */
+import { parseArgs } from "node:util";
+
+import { DAEMON_TAKEN, type DaemonMessage } from "../proto/discovery.ts";
+
+import { Daemon } from "./daemon.ts";
+import { LivedevError } from "./lib/errors.ts";
+import { openLog } from "./lib/log.ts";
+
+const EXIT_TAKEN = 75;
+
+const { values } = parseArgs({ options: { project: { type: "string" }, stage: { type: "string" } } });
+const log = openLog(process.stderr);
+
+/** Whoever spawned us may be gone, or may not have asked. */
+function tell(message: DaemonMessage): void {
+  if (process.send === undefined || !process.connected) return;
+  process.send(message, () => process.connected && process.disconnect());
+}
+
+try {
+  const daemon = await Daemon.open({
+    project: values.project ?? process.cwd(),
+    ...(values.stage === undefined ? {} : { stage: values.stage }),
+    log,
+  });
+
+  // The first asks: running invocations may finish. The second does not wait for them.
+  const onSignal = (signal: NodeJS.Signals) => daemon.stop(signal);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+
+  const bug = (error: unknown) => {
+    log.fatal({ err: error }, "a bug ended the daemon");
+    process.exitCode = 1;
+    daemon.stop("bug");
+  };
+  process.on("uncaughtException", bug);
+  process.on("unhandledRejection", bug);
+
+  tell({ type: "ready", socket: daemon.socket });
+  await daemon.ended;
+  process.exit();
+} catch (error) {
+  if (!(error instanceof LivedevError)) {
+    log.fatal({ err: error }, "the daemon could not start");
+    tell({ type: "failed", code: "daemon.bug", message: `livedevd could not start: ${String(error)}` });
+    process.exitCode = 1;
+  } else {
+    log.error({ code: error.code, hint: error.hint }, error.message);
+    const hint = error.hint === undefined ? {} : { hint: error.hint };
+    tell({ type: "failed", code: error.code, message: error.message, ...hint });
+    process.exitCode = error.code === DAEMON_TAKEN ? EXIT_TAKEN : 1;
+  }
+}

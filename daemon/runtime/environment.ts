@@ -1,0 +1,154 @@
+/**
+ * One execution environment: a Runtime API listener of its own on loopback, and the process behind it. One invocation
+ * at a time, as Lambda's.
+ */
+import type { Answer, BufferedAnswer } from "../../proto/answer.ts";
+import type { Log } from "../lib/log.ts";
+import { Scope } from "../lib/scope.ts";
+import { RuntimeApi } from "./api.ts";
+import { exitAnswer } from "./exit.ts";
+import { RuntimeProcess, type Exit, type Stream } from "./process.ts";
+import type { InitOutcome, RuntimeInvocation } from "./session.ts";
+
+export type { Exit } from "./process.ts";
+export type { InitOutcome, RuntimeInvocation } from "./session.ts";
+export { MAX_RESPONSE_BYTES } from "./api.ts";
+
+export type OutputLine = {
+  /** The invocation in progress; undefined for init code and between invocations. */
+  readonly requestId: string | undefined;
+  readonly stream: Stream;
+  readonly text: string;
+};
+
+export type EnvironmentOptions = {
+  readonly command: readonly [string, ...string[]];
+  readonly cwd: string;
+  /** The whole environment of the process; AWS_LAMBDA_RUNTIME_API is added. */
+  readonly env: Readonly<Record<string, string>>;
+  /** A promise that it returns holds the process's output back until it settles. */
+  onOutput(line: OutputLine): void | Promise<void>;
+  /** An IPC channel, for `send()`. */
+  readonly ipc?: boolean;
+  /** A longer line is cut, with a marker. */
+  readonly maxLineBytes?: number;
+  readonly log: Log;
+};
+
+export class ExecutionEnvironment {
+  /** Settles at the first /next, at /init/error, or at exit. Never rejects. */
+  readonly ready: Promise<InitOutcome>;
+  /** Settles when the process has ended and its output has been given. Never rejects. */
+  readonly exited: Promise<Exit>;
+  readonly #scope: Scope;
+  readonly #api: RuntimeApi;
+  readonly #process: RuntimeProcess;
+  #exit: Exit | undefined;
+  #freezing = false;
+
+  static async open(options: EnvironmentOptions): Promise<ExecutionEnvironment> {
+    const scope = new Scope();
+    const api = scope.use(await RuntimeApi.open({ log: options.log }));
+    return new ExecutionEnvironment(scope, api, options);
+  }
+
+  private constructor(scope: Scope, api: RuntimeApi, options: EnvironmentOptions) {
+    this.#scope = scope;
+    this.#api = api;
+    this.#process = new RuntimeProcess({
+      command: options.command,
+      cwd: options.cwd,
+      env: { ...options.env, AWS_LAMBDA_RUNTIME_API: api.address },
+      ipc: options.ipc ?? false,
+      maxLineBytes: options.maxLineBytes ?? 256 * 1024,
+      log: options.log,
+      onLine: (stream, text) => options.onOutput({ requestId: api.requestId, stream, text }),
+    });
+    const child = this.#process;
+    scope.defer(() => child.stop());
+    api.drain = () => child.drained();
+    api.onIdle = () => this.#freezeIfAsked();
+    this.ready = api.ready;
+    this.exited = child.exited.then((exit) => {
+      this.#exit = exit;
+      api.end((requestId) =>
+        exitAnswer(requestId === undefined ? "init" : "exit", exit, child.tail, requestId),
+      );
+      return exit;
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** To the runner, over IPC. */
+  send(message: unknown): void {
+    this.#process.send(message);
+  }
+
+  /**
+   * Waits for `ready`. A buffered answer is given when it and all that was printed before it have been read; a
+   * streamed one when it begins, and the environment takes the next invocation after its last chunk. The user's error,
+   * an init error and an exit are answers. Rejects with the signal's reason when that aborts: the process may then
+   * still be busy with the invocation, and whoever aborted closes the environment.
+   */
+  async invoke(invocation: RuntimeInvocation, signal: AbortSignal): Promise<Answer> {
+    signal.throwIfAborted();
+    this.thaw();
+    const init = await untilAborted(this.ready, signal);
+    // Aborted in the same tick as it became ready: no event will tell any more.
+    signal.throwIfAborted();
+    if (!init.ok) return init.answer;
+    if (this.#exit !== undefined) return this.#exitAnswer(this.#exit, invocation.requestId);
+    return this.#api.invoke(invocation, signal);
+  }
+
+  /**
+   * Resolves when no invocation is in the process's hands. That is so when a buffered answer has been given or the
+   * last chunk of a streamed one has been read; where the reader stopped early, this is how to know.
+   */
+  settled(): Promise<void> {
+    return this.#api.settled();
+  }
+
+  /** Stops the process group (SIGSTOP) once it waits for its next invocation, as Lambda does. */
+  freeze(): void {
+    this.#freezing = true;
+    this.#freezeIfAsked();
+  }
+
+  thaw(): void {
+    if (!this.#freezing) return;
+    this.#freezing = false;
+    this.#process.signal("SIGCONT");
+  }
+
+  /** SIGTERM, after 500 ms SIGKILL, to the whole process group; frozen or not. */
+  [Symbol.asyncDispose](): Promise<void> {
+    // A freeze that still waits for its moment must not stop a process that handles its SIGTERM.
+    this.#freezing = false;
+    return this.#scope.close();
+  }
+
+  #freezeIfAsked(): void {
+    if (this.#freezing && this.#api.idle) this.#process.signal("SIGSTOP");
+  }
+
+  #exitAnswer(exit: Exit, requestId: string): BufferedAnswer {
+    return exitAnswer("exit", exit, this.#process.tail, requestId);
+  }
+}
+
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

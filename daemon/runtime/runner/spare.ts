@@ -1,0 +1,40 @@
+/** A process that was started before anyone knew what it would run: it is told over IPC. */
+import { exit } from "./taken.ts";
+
+export type Load = {
+  readonly type: "load";
+  readonly cwd: string;
+  /** The whole environment, but for the Runtime API's address. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly handler: { readonly file: string; readonly export: string };
+  /** Files that are loaded before the handler. */
+  readonly preload?: readonly string[];
+};
+
+/** Before an invocation: what changed in the environment (renewed credentials). */
+type EnvironmentChange = { readonly type: "environment"; readonly env: Readonly<Record<string, string>> };
+
+/** Whoever started this process is gone when the channel closes, and so is the reason to run. */
+export function openChannel(): { readonly load: Promise<Load> } {
+  process.once("disconnect", () => exit(0));
+  const load = new Promise<Load>((resolve) => {
+    process.on("message", (message: Load | EnvironmentChange) => {
+      if (message.type === "load") resolve(message);
+      if (message.type === "environment") Object.assign(process.env, message.env);
+    });
+  });
+  return { load };
+}
+
+/** User code sees a process without a parent to talk to, and without a channel that keeps it alive. */
+export function hideChannel(): void {
+  process.channel?.unref();
+  delete process.send;
+}
+
+export function become({ cwd, env }: Load): void {
+  const address = process.env["AWS_LAMBDA_RUNTIME_API"];
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  Object.assign(process.env, env, { AWS_LAMBDA_RUNTIME_API: address });
+  process.chdir(cwd);
+}

@@ -1,0 +1,84 @@
+/**
+ * Entry of dist/history-reader.js. As a thread of the daemon it answers Reading's requests; as a program it answers
+ * one from the command line, which is how history is read where no daemon runs:
+ *
+ *     node dist/history-reader.js .livedev/dev/history.db invocations '{"limit":20}'
+ *
+ * It prints `{ "result": … }`, or `{ "error": { code, message, hint } }` and exits with 1.
+ */
+import { isMainThread, parentPort, workerData } from "node:worker_threads";
+
+import { LivedevError, messageOf } from "../lib/errors.ts";
+import { Queries, type EventQuery, type InvocationQuery } from "./queries.ts";
+
+/** What can be asked, over the thread's port and on the command line. */
+const METHODS = {
+  events: (queries: Queries, query: EventQuery) => queries.events(query),
+  invocations: (queries: Queries, query: InvocationQuery) => queries.invocations(query),
+  invocation: (queries: Queries, { id }: { id: number | string }) => queries.invocation(id),
+  unseal: (queries: Queries, { id }: { id: number | string }) => queries.unseal(id),
+  check: (queries: Queries) => queries.check(),
+} as const;
+
+export type ReaderMethod = keyof typeof METHODS;
+export type ReaderParams<M extends ReaderMethod> = Parameters<(typeof METHODS)[M]>[1];
+export type ReaderResult<M extends ReaderMethod> = ReturnType<(typeof METHODS)[M]>;
+
+export type ReaderRequest = { readonly id: number; readonly method: ReaderMethod; readonly params: unknown };
+export type ReaderReply =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: ReaderError };
+/** `code` is absent for a bug. */
+export type ReaderError = {
+  readonly code?: string;
+  readonly message: string;
+  readonly hint?: string;
+  readonly stack?: string;
+};
+
+if (isMainThread) runOnce(process.argv.slice(2));
+else serve();
+
+function serve(): void {
+  const { file } = workerData as { file: string };
+  let queries: Queries | undefined;
+  parentPort?.on("message", ({ id, method, params }: ReaderRequest) => {
+    let reply: ReaderReply;
+    try {
+      queries ??= new Queries(file);
+      reply = { id, result: call(queries, method, params) };
+    } catch (error) {
+      reply = { id, error: errorBody(error) };
+    }
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window
+    parentPort?.postMessage(reply);
+  });
+}
+
+function runOnce([file, method, params = "{}"]: string[]): void {
+  if (file === undefined || method === undefined || !Object.hasOwn(METHODS, method)) {
+    console.error(`usage: history-reader FILE ${Object.keys(METHODS).join("|")} [JSON]`);
+    process.exitCode = 2;
+    return;
+  }
+  try {
+    const result = call(new Queries(file), method as ReaderMethod, JSON.parse(params));
+    process.stdout.write(`${JSON.stringify({ result })}\n`);
+  } catch (error) {
+    process.stdout.write(`${JSON.stringify({ error: errorBody(error) })}\n`);
+    process.exitCode = 1;
+  }
+}
+
+function call(queries: Queries, method: ReaderMethod, params: unknown): unknown {
+  return (METHODS[method] as (queries: Queries, params: unknown) => unknown)(queries, params);
+}
+
+function errorBody(error: unknown): ReaderError {
+  if (error instanceof LivedevError) {
+    const { code, message, hint } = error;
+    return { code, message, ...(hint === undefined ? {} : { hint }) };
+  }
+  const stack = error instanceof Error ? error.stack : undefined;
+  return { message: messageOf(error), ...(stack === undefined ? {} : { stack }) };
+}

@@ -1,0 +1,153 @@
+/**
+ * What one recorded event does to the tables. Invocations are a projection of their events, written in the same
+ * transaction, so that history never shows a state that no event tells.
+ */
+import type { Database } from "better-sqlite3";
+
+import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
+import { redact } from "./redact.ts";
+import type { Vault } from "./vault.ts";
+
+export type PayloadKind = "event" | "answer" | "context";
+
+/** Bytes that belong to an event's row. */
+export type Attachment = {
+  readonly kind: PayloadKind;
+  readonly content: Uint8Array;
+  readonly contentType: string;
+  readonly streamed: boolean;
+  /** Of the original, where `content` was cut. */
+  readonly bytes: number;
+};
+
+/** One event on its way into the database. */
+export type Row = RecordedEvent & { readonly attachments: readonly Attachment[] };
+
+/** The invocation that an event belongs to. */
+export function invocationIdOf(event: LivedevEvent, seq: number): number | null {
+  if (event.type === "invocation.received") return seq;
+  return "id" in event ? event.id : null;
+}
+
+/** Text that a user's code wrote is stored in clear: what looks like a credential in it is not stored at all. */
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
+export function withoutSecrets(event: LivedevEvent): LivedevEvent {
+  switch (event.type) {
+    case "invocation.logged":
+    case "function.logged":
+      return { ...event, text: redact(event.text) };
+    case "invocation.answered":
+      return event.errorMessage === undefined
+        ? event
+        : { ...event, errorMessage: redact(event.errorMessage) };
+    case "config.failed":
+    case "deploy.failed":
+      return { ...event, message: redact(event.message) };
+    case "build.failed":
+      return {
+        ...event,
+        errors: event.errors.map((error) => ({
+          ...error,
+          text: redact(error.text),
+          ...(error.lineText === undefined ? {} : { lineText: redact(error.lineText) }),
+        })),
+      };
+    case "daemon.started":
+    case "daemon.stopped":
+    case "config.loaded":
+    case "build.finished":
+    case "worker.started":
+    case "worker.exited":
+    case "sandbox.connected":
+    case "sandbox.disconnected":
+    case "invocation.received":
+    case "invocation.begun":
+    case "invocation.delivered":
+    case "invocation.undelivered":
+    case "deploy.started":
+    case "deploy.stepped":
+    case "deploy.finished":
+      return event;
+  }
+}
+
+/** Gives the function that writes a row, inside a transaction that the caller has begun. */
+export function rowWriter(db: Database, vault: Vault, databaseId: string): (row: Row) => void {
+  const insertEvent = db.prepare(
+    "INSERT INTO events (seq, at, type, function_name, invocation_id, json) VALUES (?, ?, ?, ?, ?, ?)",
+  );
+  const insertInvocation = db.prepare(
+    `INSERT INTO invocations (id, request_id, nonce, function_name, state, received_at, retry_of)
+     VALUES (?, ?, ?, ?, 'received', ?, ?)`,
+  );
+  const begin = db.prepare(
+    "UPDATE invocations SET state = 'begun', code_hash = ?, cold_start = ? WHERE id = ? AND state IN ('received', 'begun')",
+  );
+  const answer = db.prepare(
+    `UPDATE invocations SET state = 'answered', status = ?, cause = ?, error_type = ?, error_message = ?, duration_ms = ?
+     WHERE id = ?`,
+  );
+  const finish = db.prepare("UPDATE invocations SET state = ? WHERE id = ?");
+  const attach = db.prepare("INSERT OR REPLACE INTO payloads VALUES (?, ?, ?, ?, ?, ?, ?)");
+
+  return ({ seq, at, event, attachments }) => {
+    const id = invocationIdOf(event, seq);
+    const functionName = "functionName" in event ? event.functionName : null;
+    insertEvent.run(seq, at, event.type, functionName, id, JSON.stringify(event));
+    switch (event.type) {
+      case "invocation.received":
+        insertInvocation.run(
+          seq,
+          event.requestId,
+          event.nonce,
+          event.functionName,
+          at,
+          event.retryOf ?? null,
+        );
+        break;
+      case "invocation.begun":
+        begin.run(event.codeHash, event.coldStart ? 1 : 0, event.id);
+        break;
+      case "invocation.answered":
+        answer.run(
+          event.status,
+          event.cause ?? null,
+          event.errorType ?? null,
+          event.errorMessage ?? null,
+          event.durationMs,
+          event.id,
+        );
+        break;
+      case "invocation.delivered":
+        finish.run("delivered", event.id);
+        break;
+      case "invocation.undelivered":
+        finish.run("undelivered", event.id);
+        break;
+      case "daemon.started":
+      case "daemon.stopped":
+      case "config.loaded":
+      case "config.failed":
+      case "build.finished":
+      case "build.failed":
+      case "worker.started":
+      case "worker.exited":
+      case "function.logged":
+      case "sandbox.connected":
+      case "sandbox.disconnected":
+      case "invocation.logged":
+      case "deploy.started":
+      case "deploy.stepped":
+      case "deploy.finished":
+      case "deploy.failed":
+        break;
+    }
+    for (const { kind, content, contentType, streamed, bytes } of attachments) {
+      const sealed = vault.seal(content, placeOf(databaseId, id ?? 0, kind));
+      attach.run(id, kind, contentType, streamed ? 1 : 0, bytes, content.length, sealed);
+    }
+  };
+}
+
+/** What a sealed payload is bound to. */
+export const placeOf = (databaseId: string, id: number, kind: PayloadKind) => `${databaseId}/${id}/${kind}`;

@@ -1,0 +1,68 @@
+/** What a handler's run came to, in Lambda's own shapes. The user's error is a value here, never a thrown error of ours. */
+export type Answer = BufferedAnswer | StreamedAnswer;
+
+export type BufferedAnswer = {
+  readonly kind: "buffered";
+  /** `error`: the body is Lambda's `{ errorType, errorMessage, stackTrace }`. */
+  readonly status: "ok" | "error";
+  readonly body: Uint8Array;
+  readonly contentType: string;
+  /** As Lambda's `Lambda-Runtime-Function-Error-Type` carries it, for example `Runtime.ExitError`. */
+  readonly errorType?: string;
+  /** What ended it, where the handler did not end it itself. */
+  readonly cause?: FailureCause;
+};
+
+export type StreamedAnswer = {
+  readonly kind: "streamed";
+  readonly contentType: string;
+  /** Throws StreamError for an error in mid-stream. Backpressure: the next chunk is read when it is asked for. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+};
+
+/** An error after a stream has begun, as Lambda's trailers carry it. */
+export class StreamError extends Error {
+  override readonly name = "StreamError";
+  readonly errorType: string;
+  readonly body: Uint8Array;
+  constructor(errorType: string, body: Uint8Array) {
+    super(`the stream ended with ${errorType}`);
+    this.errorType = errorType;
+    this.body = body;
+  }
+}
+
+/** `handler`: it threw. The rest is what happened around it. */
+export type FailureCause =
+  | "handler"
+  | "init"
+  | "build"
+  | "exit"
+  | "timeout"
+  | "cancelled"
+  | "interrupted"
+  | "expired";
+
+/** Lambda's error body. @see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-invokeerror */
+export type LambdaErrorBody = {
+  readonly errorType: string;
+  readonly errorMessage: string;
+  readonly stackTrace: readonly string[];
+};
+
+export function errorAnswer(
+  cause: FailureCause,
+  errorType: string,
+  errorMessage: string,
+  stackTrace: readonly string[] = [],
+): BufferedAnswer {
+  const body: LambdaErrorBody = { errorType, errorMessage, stackTrace };
+  return {
+    kind: "buffered",
+    status: "error",
+    body: new TextEncoder().encode(JSON.stringify(body)),
+    contentType: "application/json",
+    errorType,
+    cause,
+  };
+}

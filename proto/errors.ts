@@ -1,0 +1,33 @@
+/**
+ * An error that a user can meet and mend: what was wrong and where, and what to do next. Everything else that is
+ * thrown is a bug and keeps its stack.
+ */
+export class LivedevError extends Error {
+  override readonly name = "LivedevError";
+  /** Stable, for scripts: `config.invalid`, `daemon.notRunning` … */
+  readonly code: string;
+  /** What to do next: a sentence or a command. */
+  readonly hint: string | undefined;
+
+  constructor(code: string, message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** JSON-RPC's `error` as the control API sends it. `data` is there for every LivedevError. */
+export type RpcErrorBody = {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: { readonly code: string; readonly hint?: string };
+};
+
+/** JSON-RPC error codes beside those of the specification (-32700 to -32600). */
+export const RPC_ERROR = {
+  /** A LivedevError; `data` says which. */
+  livedev: -32000,
+  /** The request was cancelled by `$/cancelRequest`. */
+  cancelled: -32001,
+  internal: -32603,
+} as const;

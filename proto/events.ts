@@ -1,0 +1,160 @@
+/**
+ * What happened, recorded once in history, where any number may watch. Names are `noun.pastTense`. Nothing in the
+ * daemon acts because of an event. An event holds no payload and no secret: payloads stand sealed in history's own
+ * columns.
+ */
+import type { FailureCause } from "./answer.ts";
+
+export type LivedevEvent =
+  // the daemon
+  | {
+      readonly type: "daemon.started";
+      readonly epoch: string;
+      readonly version: string;
+      readonly pid: number;
+    }
+  | { readonly type: "daemon.stopped"; readonly epoch: string; readonly reason: string }
+  | { readonly type: "config.loaded"; readonly tookMs: number; readonly functions: readonly string[] }
+  | {
+      readonly type: "config.failed";
+      readonly message: string;
+      readonly file?: string;
+      readonly line?: number;
+    }
+  // builds and workers
+  | {
+      readonly type: "build.finished";
+      readonly functionName: string;
+      /** SHA-256 of the bundle, hex, first 16 digits: the same as in the rows of the invocations that ran it. */
+      readonly codeHash: string;
+      readonly tookMs: number;
+      /** From the change seen on disk to ready; absent for a first build. */
+      readonly sinceSaveMs?: number;
+      readonly bytes: number;
+    }
+  | { readonly type: "build.failed"; readonly functionName: string; readonly errors: readonly BuildError[] }
+  | {
+      readonly type: "worker.started";
+      readonly functionName: string;
+      readonly pid: number;
+      readonly codeHash: string;
+    }
+  | {
+      readonly type: "worker.exited";
+      readonly functionName: string;
+      readonly pid: number;
+      readonly code: number | null;
+      readonly signal: string | null;
+      /** `idle`, `replaced`, `crashed`, `timeout`, `closed`. */
+      readonly reason: string;
+    }
+  | {
+      /** A line printed outside any invocation: init code, or after the answer. */
+      readonly type: "function.logged";
+      readonly functionName: string;
+      readonly stream: "stdout" | "stderr";
+      readonly text: string;
+    }
+  // stubs
+  | {
+      readonly type: "sandbox.connected";
+      readonly functionName: string;
+      readonly sandbox: string;
+      readonly resumed: boolean;
+    }
+  | {
+      readonly type: "sandbox.disconnected";
+      readonly functionName: string;
+      readonly sandbox: string;
+      readonly reason: string;
+    }
+  // invocations: `id` is the seq of the invocation's own `invocation.received`
+  | {
+      readonly type: "invocation.received";
+      readonly functionName: string;
+      readonly requestId: string;
+      readonly nonce: string;
+      readonly bytes: number;
+      /** The invocation that Lambda retries with this one. */
+      readonly retryOf?: number;
+    }
+  | {
+      readonly type: "invocation.begun";
+      readonly id: number;
+      readonly functionName: string;
+      readonly requestId: string;
+      readonly codeHash: string;
+      readonly coldStart: boolean;
+    }
+  | {
+      readonly type: "invocation.logged";
+      readonly id: number;
+      readonly functionName: string;
+      readonly requestId: string;
+      readonly stream: "stdout" | "stderr";
+      readonly text: string;
+    }
+  | {
+      readonly type: "invocation.answered";
+      readonly id: number;
+      readonly functionName: string;
+      readonly requestId: string;
+      readonly status: "ok" | "error";
+      readonly cause?: FailureCause;
+      readonly errorType?: string;
+      readonly errorMessage?: string;
+      readonly durationMs: number;
+      readonly bytes: number;
+    }
+  | {
+      /** The stub has acked the answer; only now does history say `ok`. */
+      readonly type: "invocation.delivered";
+      readonly id: number;
+      readonly functionName: string;
+      readonly requestId: string;
+    }
+  | {
+      readonly type: "invocation.undelivered";
+      readonly id: number;
+      readonly functionName: string;
+      readonly requestId: string;
+      readonly reason: string;
+    }
+  // deployment
+  | { readonly type: "deploy.started"; readonly steps: number }
+  | {
+      readonly type: "deploy.stepped";
+      readonly step: string;
+      readonly resource: string;
+      readonly tookMs: number;
+    }
+  | {
+      readonly type: "deploy.finished";
+      readonly tookMs: number;
+      readonly urls: Readonly<Record<string, string>>;
+    }
+  | { readonly type: "deploy.failed"; readonly step?: string; readonly message: string };
+
+export type LivedevEventType = LivedevEvent["type"];
+
+/** An event as history gives it back. */
+export type RecordedEvent = {
+  /** Strictly rising within one database, never reused. */
+  readonly seq: number;
+  /** Wall clock, milliseconds since the epoch; order is by seq. */
+  readonly at: number;
+  readonly event: LivedevEvent;
+};
+
+/** A place in history. Another database id, or a seq that was pruned away, is answered with a typed reset. */
+export type Cursor = { readonly database: string; readonly seq: number };
+
+/** Positions are 1-based lines, 0-based columns, as esbuild has them. */
+export type BuildError = {
+  readonly text: string;
+  /** Relative to the project. */
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly lineText?: string;
+};

@@ -1,0 +1,237 @@
+/**
+ * The control API's methods: the schemas that validate are the ones that `rpc.discover` publishes (OpenRPC). Clients
+ * use `import type`. Methods are `noun.verb`.
+ */
+import { z } from "zod";
+
+import type { RecordedEvent } from "./events.ts";
+
+const cursor = z.strictObject({
+  database: z.string().describe("Id of the history database."),
+  seq: z.int().min(0).describe("The last sequence number seen."),
+});
+
+const filter = {
+  types: z
+    .array(z.string())
+    .optional()
+    .describe("Event types, all where absent. `invocation.*` matches a family."),
+  functionName: z.string().optional().describe("Only events of this function."),
+};
+
+const recordedEvent = z
+  .object({ seq: z.int(), at: z.number(), event: z.looseObject({ type: z.string() }) })
+  .describe("An event with its sequence number and wall-clock time in milliseconds.")
+  // The union itself is proto/events.ts; its shape is open on the wire, so that an older client reads newer events.
+  .transform((value) => value as unknown as RecordedEvent);
+
+const buildError = z.object({
+  text: z.string(),
+  file: z.string().optional(),
+  line: z.int().optional().describe("From 1."),
+  column: z.int().optional().describe("From 0."),
+  lineText: z.string().optional(),
+});
+
+const functionStatus = z.object({
+  name: z.string(),
+  handler: z.string(),
+  runtime: z.string(),
+  state: z
+    .enum(["idle", "building", "ready", "broken"])
+    .describe("idle: not built yet; broken: the last build failed, `errors` says how."),
+  codeHash: z.string().optional(),
+  errors: z.array(buildError).optional(),
+  workers: z.int().describe("Processes that are up for it."),
+  running: z.int().describe("Invocations in progress."),
+  queued: z.int().describe("Invocations waiting for a worker."),
+  url: z.string().optional(),
+  functionArn: z.string().optional(),
+});
+
+const status = z.object({
+  app: z.string(),
+  stage: z.string(),
+  home: z.enum(["local", "aws"]),
+  project: z.string(),
+  pid: z.int(),
+  version: z.string(),
+  startedAt: z.number(),
+  config: z.discriminatedUnion("state", [
+    z.object({ state: z.literal("loading") }),
+    z.object({ state: z.literal("ready") }),
+    z.object({
+      state: z.literal("broken"),
+      message: z.string(),
+      file: z.string().optional(),
+      line: z.int().optional(),
+    }),
+  ]),
+  live: z.discriminatedUnion("state", [
+    z.object({ state: z.literal("off") }).describe("Stubs are not in place: nobody has gone live yet."),
+    z.object({ state: z.literal("deploying"), step: z.string().optional() }),
+    z.object({ state: z.literal("live"), since: z.number() }),
+    z.object({ state: z.literal("failed"), message: z.string(), hint: z.string().optional() }),
+  ]),
+  bridge: z.object({ address: z.string(), sandboxes: z.int().describe("Stubs connected now.") }),
+  cloud: z.object({ endpoint: z.string() }).optional().describe("The local cloud, for home: local."),
+  functions: z.array(functionStatus),
+});
+
+const invocationSummary = z.object({
+  id: z.int().describe("Sequence number of its invocation.received."),
+  requestId: z.string(),
+  functionName: z.string(),
+  status: z
+    .enum(["received", "running", "answered", "ok", "error", "interrupted", "undelivered", "expired"])
+    .describe("`ok` and `error` only once the stub has acked the answer; `expired`: too late to be run."),
+  receivedAt: z.number(),
+  durationMs: z.number().optional(),
+  coldStart: z.boolean().optional(),
+  codeHash: z.string().optional(),
+  errorType: z.string().optional(),
+  errorMessage: z.string().optional(),
+  retryOf: z.int().optional(),
+});
+
+const payload = z.object({
+  text: z.string().describe("The bytes as UTF-8 text, sensitive parts replaced by «sealed»."),
+  bytes: z.int(),
+  sealed: z.boolean().describe("Whether parts of it are shown redacted."),
+});
+
+const invocation = invocationSummary.extend({
+  event: payload,
+  answer: payload.optional(),
+  logs: z.array(
+    z.object({ seq: z.int(), at: z.number(), stream: z.enum(["stdout", "stderr"]), text: z.string() }),
+  ),
+});
+
+const none = z.strictObject({});
+
+export const RPC = {
+  "rpc.discover": {
+    summary: "This API as an OpenRPC document.",
+    params: none,
+    result: z.looseObject({ openrpc: z.string() }),
+  },
+  "daemon.hello": {
+    summary:
+      "Compares the client's protocol and environment with the daemon's; the first call of a connection.",
+    params: z.strictObject({
+      protocol: z.int().describe("RPC_PROTOCOL of the client."),
+      version: z.string().describe("Version of the client's package."),
+      environment: z
+        .record(z.string(), z.string())
+        .optional()
+        .describe(
+          "AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION, PATH of the client; a differing profile is refused.",
+        ),
+      node: z.string().optional().describe("process.version of the client."),
+    }),
+    result: z.object({
+      protocol: z.int(),
+      version: z.string(),
+      pid: z.int(),
+      epoch: z.string().describe("This daemon instance."),
+      project: z.string(),
+      app: z.string(),
+      stage: z.string(),
+      database: z.string().describe("Id of the history database, for cursors."),
+    }),
+  },
+  "daemon.status": { summary: "All that the daemon knows of itself now.", params: none, result: status },
+  "daemon.stop": {
+    summary: "Drains running invocations, then ends the daemon. Answers before it begins.",
+    params: z.strictObject({
+      restarting: z.boolean().optional().describe("Tells the stubs to wait for it."),
+    }),
+    result: z.object({ pid: z.int() }),
+  },
+  "stage.goLive": {
+    summary: "Puts stubs in place of the stage's functions. Answers when they stand.",
+    params: none,
+    result: z.object({ steps: z.int(), tookMs: z.number(), urls: z.record(z.string(), z.string()) }),
+  },
+  "function.list": { summary: "The app's functions.", params: none, result: z.array(functionStatus) },
+  "function.invoke": {
+    summary: "Invokes a deployed function through AWS (or the local cloud), the whole way.",
+    params: z.strictObject({
+      functionName: z.string(),
+      event: z.string().describe("JSON text, passed on byte for byte."),
+      type: z.enum(["RequestResponse", "Event"]).optional(),
+    }),
+    result: z.object({
+      statusCode: z.int(),
+      requestId: z.string(),
+      functionError: z.string().optional(),
+      payload: z.string().describe("The answer as UTF-8 text."),
+    }),
+  },
+  "invocation.list": {
+    summary: "Invocations, newest first.",
+    params: z.strictObject({
+      functionName: z.string().optional(),
+      before: z.int().optional().describe("Only ids below this one: the next page."),
+      limit: z.int().min(1).max(1000).optional(),
+    }),
+    result: z.array(invocationSummary),
+  },
+  "invocation.get": {
+    summary: "One invocation whole: event, logs, answer.",
+    params: z.strictObject({
+      id: z.union([z.int(), z.string()]).describe("Its id, or a request id (the latest of it)."),
+    }),
+    result: invocation,
+  },
+  "event.list": {
+    summary: "Recorded events after a sequence number, oldest first.",
+    params: z.strictObject({
+      after: z.int().min(0).optional(),
+      limit: z.int().min(1).max(10_000).optional(),
+      ...filter,
+    }),
+    result: z.object({ cursor, events: z.array(recordedEvent) }),
+  },
+  "events.subscribe": {
+    summary:
+      "WebSocket only. Replays what was recorded after the cursor (nothing where it is absent), then follows, without gap or duplicate: `events.recorded` notifications, or one `events.reset`.",
+    params: z.strictObject({ after: cursor.optional(), ...filter }),
+    result: z.object({ subscription: z.string(), cursor }),
+  },
+  "events.unsubscribe": {
+    summary: "Ends a subscription.",
+    params: z.strictObject({ subscription: z.string() }),
+    result: z.object({}),
+  },
+} as const satisfies Record<string, { summary: string; params: z.ZodType; result: z.ZodType }>;
+
+/** Notifications from the daemon, on the WebSocket that subscribed. */
+export const RPC_NOTIFICATIONS = {
+  "events.recorded": z.object({
+    subscription: z.string(),
+    cursor: cursor.describe("After these events: where to resume."),
+    events: z.array(recordedEvent),
+  }),
+  "events.reset": z.object({
+    subscription: z.string(),
+    reason: z
+      .enum(["database", "pruned", "slow"])
+      .describe(
+        "Another database, a cursor that was pruned away, or a reader too slow; the subscription has ended.",
+      ),
+    cursor: cursor.describe("Where history begins now (or, for `slow`, where this subscription stopped)."),
+  }),
+} as const;
+
+export type RpcMethod = keyof typeof RPC;
+export type RpcParams<M extends RpcMethod> = z.input<(typeof RPC)[M]["params"]>;
+export type RpcResult<M extends RpcMethod> = z.output<(typeof RPC)[M]["result"]>;
+export type RpcNotification = keyof typeof RPC_NOTIFICATIONS;
+export type RpcNotificationParams<N extends RpcNotification> = z.output<(typeof RPC_NOTIFICATIONS)[N]>;
+
+export type FunctionStatus = z.output<typeof functionStatus>;
+export type DaemonStatus = z.output<typeof status>;
+export type InvocationSummary = z.output<typeof invocationSummary>;
+export type InvocationDetail = z.output<typeof invocation>;

@@ -1,0 +1,109 @@
+/**
+ * Installs what is missing, with progress: `await setup({ dev })`. Plain JavaScript on Node alone, since it is the
+ * first thing that runs on a fresh clone.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+export const ROOT = join(import.meta.dirname, "..");
+export const TAP = join(ROOT, "node_modules", "tap", "dist", "esm", "run.mjs");
+const OLDEST_NODE = [20, 19];
+
+/** @param {{ dev: boolean }} options dev: with the development dependencies */
+export async function setup({ dev }) {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+    throw new SetupError(`livedev needs Node ${OLDEST_NODE.join(".")} or newer; this is ${process.version}.`);
+  }
+  const missing = missingPackages({ dev });
+  if (missing.length > 0) await install(missing.length, { dev });
+  if (dev) await buildTestClass();
+}
+
+async function install(count, { dev }) {
+  const args = ["ci", "--loglevel=error", ...(dev ? [] : ["--omit=dev"])];
+  await withProgress(`Installing ${count} packages`, () => run("npm", args, { env: buildEnvironment() }));
+}
+
+/** tap makes its test class from the plugins that .taprc names; its default has one that TypeScript 7 crashes. */
+async function buildTestClass() {
+  const mark = join(ROOT, "node_modules", "@tapjs", "test", ".livedev");
+  const wanted = readFileSync(join(ROOT, ".taprc"), "utf8");
+  if (existsSync(mark) && readFileSync(mark, "utf8") === wanted) return;
+  await run(process.execPath, [TAP, "build"]);
+  writeFileSync(mark, wanted);
+}
+
+export class SetupError extends Error {}
+
+/** Packages of the lock file that are not installed, or not in the locked version. */
+function missingPackages({ dev }) {
+  const wanted = lockedPackages(join(ROOT, "package-lock.json"));
+  const hidden = join(ROOT, "node_modules", ".package-lock.json");
+  const installed = existsSync(hidden) ? lockedPackages(hidden) : {};
+  return Object.entries(wanted)
+    .filter(
+      ([path, entry]) => path.startsWith("node_modules/") && !entry.link && !entry.optional && !entry.peer,
+    )
+    .filter(([, entry]) => dev || !(entry.dev || entry.devOptional))
+    .filter(([path, entry]) => installed[path]?.version !== entry.version || !existsSync(join(ROOT, path)))
+    .map(([path]) => path);
+}
+
+const lockedPackages = (file) => JSON.parse(readFileSync(file, "utf8")).packages ?? {};
+
+/**
+ * Where a prebuilt binary cannot be downloaded, native add-ons compile against Node's headers, which usually lie
+ * beside Node itself: then nothing need be downloaded for that.
+ */
+function buildEnvironment() {
+  const prefix = dirname(dirname(process.execPath));
+  const headers = existsSync(join(prefix, "include", "node", "node.h"));
+  return { ...process.env, ...(headers ? { npm_config_nodedir: prefix } : {}) };
+}
+
+/** Runs to its end; on failure throws with all that it printed. */
+export function run(command, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], ...options });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text) => (output += text));
+    }
+    child.on("error", (error) => reject(new SetupError(`${command} could not be started: ${error.message}`)));
+    child.on("close", (code, signal) => {
+      if (code === 0) resolve(output);
+      else
+        reject(
+          new SetupError(`\`${command} ${args.join(" ")}\` ended with ${signal ?? code}.\n${output.trim()}`),
+        );
+    });
+  });
+}
+
+/** Shows a step and the seconds it has taken: live on a terminal, every ten seconds elsewhere. */
+export async function withProgress(title, work) {
+  const began = performance.now();
+  const seconds = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
+  const terminal = process.stdout.isTTY;
+  if (!terminal) console.log(`${title} …`);
+  const timer = setInterval(
+    () =>
+      terminal ? process.stdout.write(`\r${title} … ${seconds()} `) : console.log(`${title} … ${seconds()}`),
+    terminal ? 100 : 10_000,
+  );
+  const end = (word) => {
+    clearInterval(timer);
+    if (terminal) process.stdout.write(`\r${" ".repeat(title.length + 16)}\r`);
+    console.log(`${title}: ${word} (${seconds()})`);
+  };
+  try {
+    const result = await work();
+    end("done");
+    return result;
+  } catch (error) {
+    end("failed");
+    throw error;
+  }
+}

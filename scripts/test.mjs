@@ -1,0 +1,73 @@
+/**
+ * `npm test [-- files or tap options]`: installs and builds what the tests need, runs them, and prints each suite's
+ * time. The last line is `N passed, N failed`. With LIVEDEV_NO_SKIP=1 (CI) a skipped test is a failure.
+ */
+import { spawn } from "node:child_process";
+import { createReadStream, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { ROOT, run, setup, SetupError, TAP, withProgress } from "./setup.mjs";
+
+const noSkip = process.env.LIVEDEV_NO_SKIP === "1";
+
+try {
+  await setup({ dev: true });
+  await withProgress("Building livedev", () => run(process.execPath, [join(ROOT, "scripts", "build.mjs")]));
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  console.error(error.message);
+  process.exit(1);
+}
+
+const results = join(ROOT, ".tap", "results.tap");
+mkdirSync(join(ROOT, ".tap"), { recursive: true });
+const tap = spawn(
+  process.execPath,
+  [TAP, "--reporter=terse", `--output-file=${results}`, ...process.argv.slice(2)],
+  { cwd: ROOT, stdio: "inherit" },
+);
+const code = await new Promise((resolve) => {
+  tap.on("close", (exit, signal) => resolve(signal === null ? exit : 1));
+});
+
+const { suites, passed, failed, skipped } = await summarize(results);
+console.log("\nsuite          tests   seconds");
+for (const [suite, { tests, ms }] of [...suites].toSorted((a, b) => b[1].ms - a[1].ms)) {
+  console.log(`${suite.padEnd(14)} ${String(tests).padStart(5)} ${(ms / 1000).toFixed(1).padStart(9)}`);
+}
+for (const name of skipped) console.log(`skipped: ${name}`);
+const failures = failed + (noSkip ? skipped.length : 0);
+// A file that dies without a failed test still fails the run.
+const unexplained = code !== 0 && failures === 0 ? 1 : 0;
+console.log(
+  `${passed} passed, ${failures + unexplained} failed${noSkip ? "" : `, ${skipped.length} skipped`}`,
+);
+process.exit(failures + unexplained > 0 || passed === 0 ? 1 : 0);
+
+/** Reads tap's own output: files stand at depth 0, their tests at depth 1. */
+async function summarize(file) {
+  const suites = new Map();
+  const skipped = [];
+  const pending = { tests: 0 };
+  let passed = 0;
+  let failed = 0;
+  for await (const line of createInterface({ input: createReadStream(file) })) {
+    const test = /^ {4}(not )?ok \d+ - (.*)$/.exec(line);
+    if (test !== null) {
+      pending.tests += 1;
+      const name = test[2] ?? "";
+      if (/ # SKIP\b/i.test(name)) skipped.push(name);
+      else if (test[1] === undefined) passed += 1;
+      else failed += 1;
+    }
+    const whole = /^(?:not )?ok \d+ - (\S+).*?# time=([\d.]+)ms/.exec(line);
+    if (whole !== null) {
+      const suite = (whole[1] ?? "").split("/")[1] ?? "";
+      const sum = suites.get(suite) ?? { tests: 0, ms: 0 };
+      suites.set(suite, { tests: sum.tests + pending.tests, ms: sum.ms + Number(whole[2]) });
+      pending.tests = 0;
+    }
+  }
+  return { suites, passed, failed, skipped };
+}

@@ -1,0 +1,182 @@
+/** The whole way: the real stub behind the local cloud's Runtime API, the real daemon, the CLI as it ships. */
+import t from "tap";
+
+import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
+import { Rig } from "../support/rig.ts";
+
+type Event<T extends LivedevEvent["type"]> = Extract<LivedevEvent, { type: T }>;
+
+/** Watches a daemon's events; `next` waits for one that is told from the others, past or to come. */
+async function watching(rig: Rig) {
+  const client = await rig.connect();
+  const seen: RecordedEvent[] = [];
+  let wake = () => {};
+  await client.subscribe({}, (events) => {
+    seen.push(...events);
+    wake();
+  });
+  let from = 0;
+  return {
+    client,
+    seen,
+    /** The first event of this type, after the ones that were waited for before, that fits. */
+    async next<T extends LivedevEvent["type"]>(
+      type: T,
+      fits: (event: Event<T>) => boolean = () => true,
+    ): Promise<Event<T>> {
+      for (;;) {
+        const index = seen.findIndex(
+          ({ event }, at) => at >= from && event.type === type && fits(event as Event<T>),
+        );
+        if (index >= 0) {
+          from = index + 1;
+          return seen[index]?.event as Event<T>;
+        }
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+    },
+    close: () => client[Symbol.asyncDispose](),
+  };
+}
+
+t.test("the example answers through its function URL, and a save is live at the next event", async (t) => {
+  const rig = Rig.open({ example: "api" });
+  t.teardown(async () => t.same(await rig.close(), [], "nothing outlives the daemon and the cloud"));
+
+  const { MyApi: url = "" } = await rig.start();
+  const first = await fetch(url);
+  t.equal(first.status, 200);
+  t.same(await first.json(), { greeting: "Welcome to the bookshop", currency: "EUR" });
+
+  const books = await fetch(new URL("/books?author=eliot", url));
+  t.same(await books.json(), {
+    books: [{ id: "middlemarch", title: "Middlemarch", author: "George Eliot", price: "14.50 EUR" }],
+  });
+
+  const quote = await fetch(new URL("/quote", url), {
+    method: "POST",
+    body: JSON.stringify({ lines: [{ id: "walden", count: 2 }] }),
+  });
+  t.same(await quote.json(), { lines: [{ id: "walden", count: 2 }], total: "19.80 EUR" });
+
+  const watch = await watching(rig);
+  t.teardown(() => watch.close());
+  // The very next request after the save, with no wait for anything in between.
+  rig.edit("src/api.ts", "Welcome to the bookshop", "Good evening");
+  await watch.next("build.finished");
+  t.match(await (await fetch(url)).json(), { greeting: "Good evening" });
+
+  const logs = await rig.livedev("logs", "--fn", "MyApi");
+  t.equal(logs.code, 0);
+  t.match(logs.stdout, /GET \/books/);
+
+  const history = await rig.livedev("history", "--json");
+  const rows = history.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { status: string; functionName: string; codeHash: string });
+  t.equal(rows.length, 4);
+  t.ok(rows.every(({ status, functionName }) => status === "ok" && functionName === "MyApi"));
+  t.not(rows[0]?.codeHash, rows[1]?.codeHash, "each row holds the hash of the code that ran");
+});
+
+const SLOW = (word: string) => `
+import { existsSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+
+export async function handler(event: { until?: string }) {
+  console.log("${word} begins");
+  while (event.until !== undefined && !existsSync(event.until)) await wait(10);
+  return "${word}";
+}
+`;
+
+const CONFIG = `
+import { $config, aws } from "livedev";
+export default $config({
+  app: () => ({ name: "journey", home: "local" }),
+  async run() {
+    new aws.Function("Slow", { handler: "src/slow.handler", timeout: "30 seconds" });
+    new aws.Function("Other", { handler: "src/other.handler" });
+  },
+});
+`;
+
+t.test("a save in mid-invocation: the running one finishes on its code, the next runs the new", async (t) => {
+  const rig = Rig.open({
+    files: {
+      "livedev.config.ts": CONFIG,
+      "src/slow.ts": SLOW("old"),
+      "src/other.ts": "export const handler = async () => 'other';",
+    },
+  });
+  t.teardown(async () => t.same(await rig.close(), []));
+  await rig.start();
+  const watch = await watching(rig);
+  t.teardown(() => watch.close());
+
+  const gate = `${rig.root}/gate`;
+  const running = rig.livedev("invoke", "Slow", "--event", JSON.stringify({ until: gate }));
+  await watch.next("invocation.logged", ({ text }) => text === "old begins");
+
+  rig.save("src/slow.ts", SLOW("new"));
+  const { functionName } = await watch.next("build.finished");
+  t.equal(functionName, "Slow", "the save reaches the function that read the file");
+
+  const next = await rig.livedev("invoke", "Slow", "--event", "{}");
+  t.equal(next.stdout.trim(), '"new"');
+
+  rig.save("../gate", "");
+  t.equal((await running).stdout.trim(), '"old"');
+  t.notOk(
+    watch.seen.some(({ event }) => event.type === "build.finished" && event.functionName === "Other"),
+    "and no other",
+  );
+});
+
+t.test("a save that does not compile answers with the build error, until it is mended", async (t) => {
+  const rig = Rig.open({
+    files: {
+      "livedev.config.ts": CONFIG,
+      "src/slow.ts": SLOW("fine"),
+      "src/other.ts": "export const handler = async () => 'other';",
+    },
+  });
+  t.teardown(async () => t.same(await rig.close(), []));
+  await rig.start();
+  const watch = await watching(rig);
+  t.teardown(() => watch.close());
+  t.equal((await rig.livedev("invoke", "Slow", "--event", "{}")).stdout.trim(), '"fine"');
+
+  rig.save("src/slow.ts", "export const handler = async () => {\n  return 1 +;\n};\n");
+  const failed = await watch.next("build.failed");
+  t.match(failed.errors[0], { file: "src/slow.ts", line: 2 });
+
+  const broken = await rig.livedev("invoke", "Slow", "--event", "{}");
+  t.equal(broken.code, 4, "a function error");
+  t.match(broken.stdout + broken.stderr, /src\/slow\.ts:2/);
+  t.match((await rig.livedev("status")).stdout, /src\/slow\.ts:2/);
+  t.equal((await rig.livedev("invoke", "Other", "--event", "{}")).stdout.trim(), '"other"', "others go on");
+
+  rig.save("src/slow.ts", SLOW("mended"));
+  await watch.next("build.finished");
+  t.equal((await rig.livedev("invoke", "Slow", "--event", "{}")).stdout.trim(), '"mended"');
+});
+
+t.test("big numbers, key order and every byte of an event arrive as they were sent", async (t) => {
+  const rig = Rig.open({
+    files: {
+      "livedev.config.ts": CONFIG,
+      "src/slow.ts": SLOW("x"),
+      "src/other.ts": "export const handler = async (event: unknown) => event;",
+    },
+  });
+  t.teardown(async () => t.same(await rig.close(), []));
+  await rig.start();
+  const event = '{"b":1,"1":2,"n":12345678901234567890,"é":"\\u0000"}';
+  await rig.livedev("invoke", "Other", "--event", event);
+  const { stdout } = await rig.livedev("history", "--json");
+  const { id } = JSON.parse(stdout.trim().split("\n")[0] ?? "") as { id: number };
+  const whole = JSON.parse((await rig.livedev("history", String(id), "--json")).stdout) as { event: { text: string } };
+  t.equal(whole.event.text, event);
+});

@@ -1,0 +1,93 @@
+import { createServer, type AddressInfo } from "node:net";
+
+import t from "tap";
+
+import { shapeOf, unavailable } from "../../stub/away.ts";
+import { TestRuntimeApi } from "../support/runtime-api.ts";
+import { StubProcess } from "../support/stub.ts";
+
+const EVENTS = {
+  url: { version: "2.0", routeKey: "$default", rawPath: "/", requestContext: { http: { method: "GET" } } },
+  http2: { version: "2.0", routeKey: "GET /", rawPath: "/", requestContext: { http: { method: "GET" } } },
+  http1: { resource: "/", path: "/", httpMethod: "GET", requestContext: { stage: "dev" } },
+  alb: { path: "/", httpMethod: "GET", headers: {}, requestContext: { elb: { targetGroupArn: "arn" } } },
+  albMulti: {
+    path: "/",
+    httpMethod: "GET",
+    multiValueHeaders: {},
+    requestContext: { elb: { targetGroupArn: "arn" } },
+  },
+  sqs: { Records: [{ eventSource: "aws:sqs", body: "{}" }] },
+  webSocket: { requestContext: { connectionId: "c", eventType: "MESSAGE" }, body: "" },
+  authorizer: {
+    type: "REQUEST",
+    methodArn: "arn",
+    path: "/",
+    httpMethod: "GET",
+    requestContext: { stage: "dev" },
+  },
+  plain: { name: "x" },
+};
+
+/** A port where nobody listens. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+t.test("nobody there: HTTP events get a valid 503, all others an error, within 100 ms", async (t) => {
+  await using runtime = await TestRuntimeApi.open();
+  await using _stub = new StubProcess({ runtimeApi: runtime.address, port: await freePort() });
+  await runtime.invoke("{}");
+  for (const name of ["url", "http2", "http1", "alb", "albMulti"] as const) {
+    const began = performance.now();
+    const posted = await runtime.invoke(JSON.stringify(EVENTS[name]));
+    const tookMs = performance.now() - began;
+    t.ok(tookMs < 100, `${name} took ${tookMs.toFixed(0)} ms`);
+    t.equal(posted.to, "response");
+    const response = JSON.parse(posted.body.toString());
+    t.match(response, { statusCode: 503, body: /shop, stage dev.*livedevd start/, isBase64Encoded: false });
+    if (name === "alb") t.equal(response.statusDescription, "503 Service Unavailable");
+    if (name === "albMulti") t.match(response.multiValueHeaders, { "content-type": [/text\/plain/] });
+    else t.match(response.headers, { "content-type": /text\/plain/ });
+  }
+  for (const name of ["sqs", "webSocket", "authorizer", "plain"] as const) {
+    const began = performance.now();
+    const posted = await runtime.invoke(JSON.stringify(EVENTS[name]));
+    const tookMs = performance.now() - began;
+    t.ok(tookMs < 100, `${name} took ${tookMs.toFixed(0)} ms`);
+    t.equal(posted.to, "error");
+    t.equal(posted.headers["lambda-runtime-function-error-type"], "Livedev.Away");
+    t.match(JSON.parse(posted.body.toString()), {
+      errorType: "Livedev.Away",
+      errorMessage: /livedevd start/,
+    });
+  }
+});
+
+t.test("an event that is no JSON, or none at all, is not taken for a request", async (t) => {
+  for (const event of ["", "null", "1", "[]", '{"requestContext":null}', "{", "\u0000"]) {
+    t.equal(shapeOf(Buffer.from(event)), "other");
+    t.equal(unavailable(Buffer.from(event), "Livedev.Away", "x").status, "error");
+  }
+});
+
+t.test("a port that takes the connection and says nothing is away after a bounded time", async (t) => {
+  const silent = createServer();
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => new Promise((resolve) => silent.close(resolve)));
+  silent.on("connection", (socket) => {
+    socket.on("error", () => {});
+    t.teardown(() => socket.destroy());
+  });
+  await using runtime = await TestRuntimeApi.open();
+  await using _stub = new StubProcess({
+    runtimeApi: runtime.address,
+    port: (silent.address() as AddressInfo).port,
+  });
+  const posted = await runtime.invoke("{}", { timeoutMs: 800 });
+  t.match(JSON.parse(posted.body.toString()), { errorType: "Livedev.Away" });
+});

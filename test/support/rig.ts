@@ -1,0 +1,161 @@
+/**
+ * A stranger's machine for a journey: a project in a folder of its own, a home and a runtime directory of its own,
+ * and the programs as they ship (`dist/`), started as real processes. Closing it stops what it started and reports
+ * what outlived it.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+import { connect, type ConnectOptions, type LivedevClient } from "../../client/connect.ts";
+
+export const ROOT = join(import.meta.dirname, "../..");
+
+export type Finished = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+export class Rig {
+  readonly root: string;
+  readonly project: string;
+  readonly env: Record<string, string>;
+
+  private constructor(root: string) {
+    this.root = root;
+    this.project = join(root, "project");
+    this.env = {
+      PATH: process.env["PATH"] ?? "",
+      HOME: join(root, "home"),
+      USER: "ada",
+      TMPDIR: join(root, "tmp"),
+      XDG_RUNTIME_DIR: join(root, "run"),
+      NO_COLOR: "1",
+    };
+    for (const dir of [this.project, join(root, "home"), join(root, "tmp")]) mkdirSync(dir, { recursive: true });
+    mkdirSync(join(root, "run"), { mode: 0o700 });
+  }
+
+  /** A project of these files; `example` copies one of `examples/` first. */
+  static open(options: { example?: string; files?: Readonly<Record<string, string>> } = {}): Rig {
+    // Short: a socket's path may have no more than 107 bytes.
+    const rig = new Rig(realpathSync(mkdtempSync(join(tmpdir(), "ld-"))));
+    if (options.example !== undefined) {
+      const from = join(ROOT, "examples", options.example);
+      cpSync(from, rig.project, { recursive: true, filter: (path) => !/[\\/](node_modules|\.livedev)$/.test(path) });
+    }
+    symlinkSync(join(ROOT, "node_modules"), join(rig.project, "node_modules"));
+    for (const [path, text] of Object.entries(options.files ?? {})) rig.save(path, text);
+    return rig;
+  }
+
+  save(path: string, text: string): void {
+    const file = join(this.project, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+
+  read(path: string): string {
+    return readFileSync(join(this.project, path), "utf8");
+  }
+
+  /** Saves the file with a part of it replaced; the part must be there. */
+  edit(path: string, from: string, to: string): void {
+    const text = this.read(path);
+    if (!text.includes(from)) throw new Error(`${path} has no ${JSON.stringify(from)}`);
+    this.save(path, text.replace(from, to));
+  }
+
+  livedev(...args: readonly string[]): Promise<Finished> {
+    return this.run("livedev.js", args);
+  }
+
+  livedevd(...args: readonly string[]): Promise<Finished> {
+    return this.run("livedevd.js", args);
+  }
+
+  async run(program: string, args: readonly string[], input?: string): Promise<Finished> {
+    const child = this.spawn(program, args);
+    let stdout = "";
+    let stderr = "";
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.stdin?.end(input);
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", resolve);
+    });
+    return { code, stdout, stderr };
+  }
+
+  spawn(program: string, args: readonly string[]): ChildProcess {
+    return spawn(process.execPath, [join(ROOT, "dist", program), ...args], {
+      cwd: this.project,
+      env: this.env,
+      stdio: "pipe",
+    });
+  }
+
+  /** `livedevd start`; gives the functions' URLs. */
+  async start(): Promise<Readonly<Record<string, string>>> {
+    const { code, stdout, stderr } = await this.livedevd("start", "--json");
+    if (code !== 0) throw new Error(`livedevd start ended with ${code}\n${stderr}\n${this.daemonLog()}`);
+    const { urls } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { urls: Record<string, string> };
+    return urls;
+  }
+
+  connect(options: ConnectOptions = {}): Promise<LivedevClient> {
+    return connect({ project: this.project, env: this.env, ...options });
+  }
+
+  get stage(): string {
+    return this.read(".livedev/stage").trim();
+  }
+
+  daemonLog(): string {
+    const file = join(this.project, ".livedev", "ada", "daemon.log");
+    return existsSync(file) ? readFileSync(file, "utf8") : "";
+  }
+
+  daemonPid(): number {
+    const { pid } = JSON.parse(this.read(`.livedev/${this.stage}/daemon.json`)) as { pid: number };
+    return pid;
+  }
+
+  /** Processes that belong to this rig: their working directory or environment lies in it. */
+  async processes(): Promise<readonly { pid: number; command: string }[]> {
+    const found: { pid: number; command: string }[] = [];
+    for (const name of await readdir("/proc")) {
+      const pid = Number(name);
+      if (!Number.isInteger(pid) || pid === process.pid) continue;
+      try {
+        const [cwd, environ, command] = await Promise.all([
+          readlink(`/proc/${pid}/cwd`),
+          readFile(`/proc/${pid}/environ`, "utf8"),
+          readFile(`/proc/${pid}/cmdline`, "utf8"),
+        ]);
+        if (cwd.startsWith(this.root) || environ.includes(this.root) || command.includes(this.root)) {
+          found.push({ pid, command: command.replaceAll("\0", " ").trim() });
+        }
+      } catch {
+        // It ended while we looked.
+      }
+    }
+    return found;
+  }
+
+  /** Stops the daemon and the cloud; gives the processes that outlived them, and ends those. */
+  async close(): Promise<readonly string[]> {
+    await this.livedevd("stop");
+    await this.livedev("cloud", "stop");
+    const left = process.platform === "linux" ? await this.processes() : [];
+    for (const { pid } of left) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // Gone meanwhile.
+      }
+    }
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+    return left.map(({ command }) => command);
+  }
+}
