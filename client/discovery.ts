@@ -9,13 +9,14 @@ import {
   CONFIG_FILES,
   DAEMON_FILE,
   DAEMON_LOG,
-  defaultStage,
   directoryProblem,
   isStage,
   parseDaemonFile,
+  personalStage,
   socketPath,
   socketSeed,
   STAGE_FILE,
+  STAGE_VARIABLES,
   startTimeOf,
   STATE_FOLDER,
   type DaemonFile,
@@ -40,16 +41,12 @@ export function locate(options: {
   project?: string | undefined;
   stage?: string | undefined;
   cwd?: string;
+  env?: NodeJS.ProcessEnv;
 }): Place {
   const project = findProject(options.project, options.cwd ?? process.cwd());
-  const known = options.stage ?? readStage(project);
-  if (known !== undefined && !isStage(known)) {
-    throw stageInvalid(
-      known,
-      options.stage === undefined ? join(project, STATE_FOLDER, STAGE_FILE) : "--stage",
-    );
-  }
-  const stage = known ?? defaultStage(userName());
+  const { known, from } = knownStage(project, options.stage, options.env ?? process.env);
+  if (known !== undefined && !isStage(known)) throw stageInvalid(known, from);
+  const stage = known ?? personalStage(userName());
   const stateDir = join(project, STATE_FOLDER, stage);
   const text = readText(join(stateDir, DAEMON_FILE));
   const file = text === undefined ? undefined : parseDaemonFile(text);
@@ -88,6 +85,13 @@ export function isProject(folder: string): boolean {
   return CONFIG_FILES.some(
     (name) => statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
   );
+}
+
+function knownStage(project: string, given: string | undefined, env: NodeJS.ProcessEnv) {
+  if (given !== undefined) return { known: given, from: "--stage" };
+  const variable = STAGE_VARIABLES.find((name) => (env[name] ?? "") !== "");
+  if (variable !== undefined) return { known: env[variable], from: variable };
+  return { known: readStage(project), from: join(project, STATE_FOLDER, STAGE_FILE) };
 }
 
 function readStage(project: string): string | undefined {

@@ -32,7 +32,7 @@ export const stageInvalid = (stage: string, where: string) =>
   new LivedevError(
     "stage.invalid",
     `${JSON.stringify(stage)} (${where}) cannot be a stage's name.`,
-    "Use up to 40 letters, digits, - and _, the first one a letter or digit.",
+    "A stage is 1 to 20 letters, digits and dashes, the first and last no dash: dev, ann, pr-12.",
   );
 
 export const notRunning = (project: string, stage: string | undefined) =>

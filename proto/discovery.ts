@@ -7,6 +7,7 @@
  *     <project>/.livedev/<stage>/daemon.json    DaemonFile, written when the socket answers, removed at the end
  *     <project>/.livedev/<stage>/daemon.log     what a daemon in the background prints
  *     <runtime dir>/livedev-<uid>/<id>.sock     the control socket; the directory 0700, the socket 0600
+ *     <state home>/livedev/daemons/<id>.json    the same DaemonFile, for the user's list of all daemons
  */
 
 /** The project is the nearest folder up that holds one of these. */
@@ -37,6 +38,9 @@ export type DaemonFile = {
   /** Wall clock, milliseconds since the epoch. */
   readonly startedAt: number;
   readonly livedevVersion: string;
+  /** Real path. */
+  readonly project: string;
+  readonly stage: string;
 };
 
 /**
@@ -71,7 +75,9 @@ export function parseDaemonFile(text: string): DaemonFile | undefined {
     typeof file["socket"] === "string" &&
     typeof file["epoch"] === "string" &&
     typeof file["startedAt"] === "number" &&
-    typeof file["livedevVersion"] === "string";
+    typeof file["livedevVersion"] === "string" &&
+    typeof file["project"] === "string" &&
+    typeof file["stage"] === "string";
   return whole ? (value as DaemonFile) : undefined;
 }
 
@@ -87,24 +93,36 @@ export function isDaemonMessage(value: unknown): value is DaemonMessage {
   );
 }
 
-/** A stage's name becomes a folder and part of AWS names. */
-const STAGE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/;
+/** Part of every name in AWS, of the local part of tags and of file names. */
+const STAGE = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?$/;
 
 export const isStage = (name: string): boolean => STAGE.test(name);
 
-/** The stage of a project that has none yet: the user's own, as far as the name allows it. */
-export function defaultStage(user: string): string {
+/** Where a stage is named, in this order, before the project's own `.livedev/stage` is asked. */
+export const STAGE_VARIABLES = ["LIVEDEV_STAGE", "SST_STAGE"] as const;
+
+/** The stage of a project that has none yet, from the user's name: `Ann O'Neil` becomes `ann-o-neil`. */
+export function personalStage(user: string): string {
   const name = user
-    .replace(/[^A-Za-z0-9_-]+/g, "-")
-    .replace(/^[^A-Za-z0-9]+/, "")
-    .slice(0, 40);
-  return isStage(name) ? name : "dev";
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .slice(0, 20)
+    .replaceAll(/^-+|-+$/g, "");
+  return name === "" || name === "root" ? "dev" : name;
 }
 
 /** `digest` is the SHA-256, in hex, of `socketSeed`. */
 export function socketPath(runtimeDir: string, uid: number, digest: string): string {
   return `${runtimeDir}/livedev-${uid}/${digest.slice(0, 16)}.sock`;
 }
+
+/** The folder of the user's registry; `environment` and `home` are the process's own. */
+export function registryFolder(environment: Readonly<{ [name: string]: string | undefined }>, home: string): string {
+  return `${environment["XDG_STATE_HOME"] || `${home}/.local/state`}/livedev/daemons`;
+}
+
+/** `digest` as for `socketPath`. */
+export const registryFile = (folder: string, digest: string): string => `${folder}/${digest.slice(0, 16)}.json`;
 
 /** `project` is its real path, so that a symlink to a project finds the same daemon. */
 export const socketSeed = (project: string, stage: string): string => `${project}\0${stage}`;

@@ -77,6 +77,10 @@ export type LivedevEvent =
       readonly bytes: number;
       /** The invocation that Lambda retries with this one. */
       readonly retryOf?: number;
+      /** The invocation whose event a client runs again. */
+      readonly replayOf?: number;
+      /** Run by a client on this machine alone, without AWS. */
+      readonly local?: boolean;
     }
   | {
       readonly type: "invocation.begun";

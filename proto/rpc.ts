@@ -92,6 +92,8 @@ const invocationSummary = z.object({
   errorType: z.string().optional(),
   errorMessage: z.string().optional(),
   retryOf: z.int().optional(),
+  replayOf: z.int().optional().describe("The invocation whose event this one ran again."),
+  local: z.boolean().optional().describe("Run by a client on this machine alone, without AWS."),
 });
 
 const payload = z.object({
@@ -106,6 +108,21 @@ const invocation = invocationSummary.extend({
   logs: z.array(
     z.object({ seq: z.int(), at: z.number(), stream: z.enum(["stdout", "stderr"]), text: z.string() }),
   ),
+});
+
+const finding = z.object({
+  id: z.string().describe("Stable, for scripts: `socket.directory`, `function.invokesItself` …"),
+  level: z.enum(["ok", "warning", "error"]),
+  title: z.string().describe("What was found, one sentence."),
+  fix: z.string().optional().describe("The command or step that mends it."),
+});
+
+const localAnswer = z.object({
+  id: z.int().describe("Of the new row in history."),
+  status: z.enum(["ok", "error"]),
+  errorType: z.string().optional(),
+  payload: z.string().describe("The answer as UTF-8 text, unredacted."),
+  durationMs: z.number(),
 });
 
 const none = z.strictObject({});
@@ -150,8 +167,11 @@ export const RPC = {
     result: z.object({ pid: z.int() }),
   },
   "stage.goLive": {
-    summary: "Puts stubs in place of the stage's functions. Answers when they stand.",
-    params: none,
+    summary:
+      "Puts stubs in place of the stage's functions. Answers when they stand. Refused with `stage.holdsCode` where deployed code would be replaced for the first time.",
+    params: z.strictObject({
+      yes: z.boolean().optional().describe("The user agrees that stubs replace deployed code."),
+    }),
     result: z.object({ steps: z.int(), tookMs: z.number(), urls: z.record(z.string(), z.string()) }),
   },
   "function.list": { summary: "The app's functions.", params: none, result: z.array(functionStatus) },
@@ -169,10 +189,39 @@ export const RPC = {
       payload: z.string().describe("The answer as UTF-8 text."),
     }),
   },
+  "function.invokeLocal": {
+    summary: "Runs the function's code in a worker on this machine, without AWS; the row in history says so.",
+    params: z.strictObject({
+      functionName: z.string(),
+      event: z.string().describe("JSON text, passed on byte for byte."),
+    }),
+    result: localAnswer,
+  },
+  "invocation.replay": {
+    summary: "Runs an invocation's event again, on today's code, without AWS.",
+    params: z.strictObject({
+      id: z.union([z.int(), z.string()]).describe("Its id, or a request id (the latest of it)."),
+      event: z.string().optional().describe("Another event in place of the recorded one."),
+    }),
+    result: localAnswer,
+  },
+  "daemon.doctor": {
+    summary: "What is wrong, as far as the daemon can tell, each with what mends it.",
+    params: none,
+    result: z.array(finding),
+  },
   "invocation.list": {
     summary: "Invocations, newest first.",
     params: z.strictObject({
       functionName: z.string().optional(),
+      status: z.array(invocationSummary.shape.status).optional().describe("Any of these."),
+      minDurationMs: z.number().min(0).optional(),
+      since: z.number().optional().describe("Received at or after; milliseconds since the epoch."),
+      text: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("Stands in the event, the answer, a log line or the error message, as they are shown."),
       before: z.int().optional().describe("Only ids below this one: the next page."),
       limit: z.int().min(1).max(1000).optional(),
     }),
@@ -182,6 +231,7 @@ export const RPC = {
     summary: "One invocation whole: event, logs, answer.",
     params: z.strictObject({
       id: z.union([z.int(), z.string()]).describe("Its id, or a request id (the latest of it)."),
+      reveal: z.boolean().optional().describe("Event and answer as they were, nothing redacted."),
     }),
     result: invocation,
   },
@@ -234,4 +284,5 @@ export type RpcNotificationParams<N extends RpcNotification> = z.output<(typeof 
 export type FunctionStatus = z.output<typeof functionStatus>;
 export type DaemonStatus = z.output<typeof status>;
 export type InvocationSummary = z.output<typeof invocationSummary>;
+export type Finding = z.output<typeof finding>;
 export type InvocationDetail = z.output<typeof invocation>;

@@ -2,10 +2,8 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 
+import { isStage, personalStage, STAGE_FILE, STAGE_VARIABLES, STATE_FOLDER } from "../../proto/discovery.ts";
 import { codeOf, stageInvalid } from "../lib/errors.ts";
-
-/** Part of every name in AWS, of the local part of tags and of file names. */
-const STAGE = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?$/;
 
 /**
  * The stage: the one asked for, else the environment's, else the project's personal one, which is the user's name the
@@ -18,11 +16,11 @@ export async function resolveStage(options: {
 }): Promise<string> {
   const { project, explicit, env = process.env } = options;
   if (explicit !== undefined) return checked(explicit, "--stage");
-  for (const name of ["LIVEDEV_STAGE", "SST_STAGE"]) {
+  for (const name of STAGE_VARIABLES) {
     const value = env[name];
     if (value !== undefined && value !== "") return checked(value, name);
   }
-  const file = join(project, ".livedev", "stage");
+  const file = join(project, STATE_FOLDER, STAGE_FILE);
   const kept = await readFile(file, "utf8").catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return "";
     throw error;
@@ -33,18 +31,8 @@ export async function resolveStage(options: {
   return stage;
 }
 
-/** A user's name as a stage: `Ann O'Neil` becomes `ann-o-neil`. */
-export function personalStage(user: string): string {
-  const name = user
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, "-")
-    .slice(0, 20)
-    .replaceAll(/^-+|-+$/g, "");
-  return name === "" || name === "root" ? "dev" : name;
-}
-
 function checked(stage: string, from: string): string {
-  if (!STAGE.test(stage)) throw stageInvalid(stage, from);
+  if (!isStage(stage)) throw stageInvalid(stage, from);
   return stage;
 }
 

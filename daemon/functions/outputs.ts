@@ -156,7 +156,7 @@ export class Outputs {
 async function hashOf(files: readonly OutputFile[]): Promise<string> {
   const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
   const digests = await Promise.all(
-    sorted.map(async (file) => Buffer.from(await webcrypto.subtle.digest("SHA-256", file.contents as BufferSource))),
+    sorted.map(async (file) => Buffer.from(await webcrypto.subtle.digest("SHA-256", file.contents as Uint8Array<ArrayBuffer>))),
   );
   const names = sorted.map((file) => basename(file.path)).join("\n");
   const all = Buffer.concat([Buffer.from(names), ...digests]);

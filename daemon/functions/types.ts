@@ -49,7 +49,7 @@ export type FunctionState = {
   readonly queued: number;
 };
 
-export type Record = (event: LivedevEvent) => unknown;
+export type RecordEvent = (event: LivedevEvent) => unknown;
 
 /** Bounds, each named with what it keeps small. */
 export type Limits = {

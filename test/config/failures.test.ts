@@ -1,11 +1,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
-import t from "tap";
+import t, { type Test } from "tap";
 
 import { bad, config, FIRST, load, project } from "./support.ts";
 
-const failing = async (test: typeof t, text: string, options = {}) =>
+const failing = async (test: Test, text: string, options = {}) =>
   bad(await load(test, { "livedev.config.ts": text }, options));
 
 t.test("no config: the folder is named, and where one may appear is watched", async (t) => {

@@ -23,7 +23,7 @@ t.test("a client follows a daemon's events through its restart, none missed and 
 
   // The twenty lines that any script can write.
   const seqs: number[] = [];
-  const client = await connect({ project: rig.project, env: rig.env });
+  const client = await connect({ project: rig.project, environment: {} });
   t.teardown(() => client[Symbol.asyncDispose]());
   const { cursor } = await client.call("event.list", { limit: 1 });
   let enough = () => {};

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 import { connect, type ConnectOptions, type LivedevClient } from "../../client/connect.ts";
+import { ourEnvironment } from "../../client/greet.ts";
 
 export const ROOT = join(import.meta.dirname, "../..");
 
@@ -104,7 +105,7 @@ export class Rig {
   }
 
   connect(options: ConnectOptions = {}): Promise<LivedevClient> {
-    return connect({ project: this.project, env: this.env, ...options });
+    return connect({ project: this.project, environment: ourEnvironment(this.env), ...options });
   }
 
   get stage(): string {
