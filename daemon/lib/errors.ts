@@ -278,6 +278,10 @@ export const cloudStateNewer = (file: string) =>
 export const cloudFailed = (logFile: string, lastLine: string) =>
   new LivedevError("cloud.failed", `The local cloud did not start: ${lastLine || "it said nothing."}`, `Its log: ${logFile}`);
 
+/** Where the command that starts it failed; `reason` is what it said. */
+export const cloudNotStarted = (reason: string) =>
+  new LivedevError("cloud.notStarted", `The local cloud could not be started: ${reason}`);
+
 export const cloudNotStopped = (pid: number) =>
   new LivedevError("cloud.notStopped", `The local cloud (pid ${pid}) has not stopped within 10 seconds.`);
 
