@@ -76,10 +76,14 @@ void t.test("stray and second answers are refused as AWS refuses them, and chang
 void t.test("an answer that comes after its invocation was given up is a stray", async (t) => {
   const rig = await openProgram(
     t,
-    `for (;;) {
+    `const told = new Promise((resolve) => {
+      const alive = setInterval(() => {}, 1000);
+      process.once("SIGUSR2", () => resolve(clearInterval(alive)));
+    });
+    for (;;) {
       const { id } = await next();
       console.log("begun " + id);
-      if (id === "request-1") await new Promise((resolve) => { const alive = setInterval(() => {}, 1000); process.once("SIGUSR2", () => resolve(clearInterval(alive))); });
+      if (id === "request-1") await told;
       const { status } = await call("POST", "invocation/" + id + "/response", JSON.stringify(id));
       console.log("answered " + status);
     }`,
