@@ -119,3 +119,85 @@ export const daemonBug = (method: string, message: string) =>
     `livedevd failed at ${method}: ${message}`,
     "`livedevd status` names its log.",
   );
+
+// ---- the command line
+
+export const usage = (message: string, command: string) =>
+  new LivedevError("cli.usage", sentence(message), `See \`${command} --help\`.`);
+
+export const isInterrupt = (error: unknown): boolean =>
+  (error instanceof LivedevError && error.code === "request.cancelled") ||
+  (error instanceof Error && error.name === "AbortError");
+
+export const alreadyRunning = (project: string, stage: string, pid: number | undefined) =>
+  new LivedevError(
+    "daemon.taken",
+    `livedevd already runs for ${project} (stage ${stage}${pid === undefined ? "" : `, pid ${pid}`}).`,
+    "Run `livedevd stop` first, or `livedev logs --daemon --follow` to read along.",
+  );
+
+export const notStopped = (pid: number, seconds: number) =>
+  new LivedevError(
+    "daemon.notStopped",
+    `livedevd (pid ${pid}) has not ended within ${seconds} s.`,
+    `End it by hand: kill -9 ${pid}`,
+  );
+
+export const needsYes = (refusal: { readonly message: string }) =>
+  new LivedevError("stage.holdsCode", refusal.message, "Agree with --yes: `livedevd start --yes`.");
+
+export const notAgreed = () =>
+  new LivedevError(
+    "stage.notAgreed",
+    "Nothing was changed: the stage is not live.",
+    "Choose another with --stage, or agree.",
+  );
+
+export const eventNotJson = (where: string, reason: string) =>
+  new LivedevError(
+    "event.notJson",
+    `${where} is not JSON: ${reason}.`,
+    "A text stands in quotes: --event '\"text\"'",
+  );
+
+export const oneEventOnly = () =>
+  new LivedevError("cli.usage", "There is more than one event.", "Give one of --event, --file and -.");
+
+export const fileUnreadable = (file: string, reason: string) =>
+  new LivedevError("file.unreadable", `${file} cannot be read: ${reason}.`, "Is the path right?");
+
+export const fileUnwritable = (file: string, reason: string) =>
+  new LivedevError(
+    "file.unwritable",
+    `${file} cannot be written: ${reason}.`,
+    "Is the folder there, and yours?",
+  );
+
+export const alreadyProject = (file: string) =>
+  new LivedevError("project.exists", `${file} is there already: this is a project.`, "Run `livedevd start`.");
+
+export const programFailed = (program: string, how: string) =>
+  new LivedevError("program.failed", `${program} could not be run: ${how}.`, "Reinstall livedev.");
+
+// ---- history
+
+export const noHistory = (file: string) =>
+  new LivedevError(
+    "store.missing",
+    `There is no history yet: ${file} does not exist.`,
+    "Run `livedevd start`, and invoke a function.",
+  );
+
+export const noSuchInvocation = (id: string) =>
+  new LivedevError("invocation.unknown", `There is no invocation ${id}.`, "`livedev history` lists them.");
+
+/** Said beside the lines of `--follow`. */
+export const historyGone = (reason: "database" | "pruned") =>
+  reason === "database"
+    ? "The history is another one now: following it from its beginning."
+    : "Lines between the last one and the next were pruned away.";
+
+function sentence(text: string): string {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?)]$/.test(capital) ? capital : `${capital}.`;
+}

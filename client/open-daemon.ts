@@ -96,7 +96,7 @@ async function run(place: Place, signal: AbortSignal): Promise<Opened> {
   }
 }
 
-function makeStateDir(place: Place): void {
+export function makeStateDir(place: Place): void {
   try {
     mkdirSync(place.stateDir, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -105,7 +105,7 @@ function makeStateDir(place: Place): void {
 }
 
 /** Append only, and one old file: what a daemon printed before it died is still there after the next start. */
-function openLogFile(place: Place): number {
+export function openLogFile(place: Place): number {
   try {
     const size = statSync(place.logFile, { throwIfNoEntry: false })?.size ?? 0;
     if (size > MAX_LOG_BYTES) renameSync(place.logFile, `${place.logFile}.1`);

@@ -9,6 +9,8 @@ export const PACKAGE_ROOT = findRoot(dirname(fileURLToPath(import.meta.url)));
 export const VERSION: string = JSON.parse(readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8")).version;
 
 export const DAEMON_PROGRAM = join(PACKAGE_ROOT, "dist", "daemon.js");
+/** Reads a history where no daemon runs. */
+export const HISTORY_PROGRAM = join(PACKAGE_ROOT, "dist", "history-reader.js");
 export const CLOUD_PROGRAM = join(PACKAGE_ROOT, "dist", "cloud.js");
 
 function findRoot(from: string): string {

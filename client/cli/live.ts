@@ -1,0 +1,74 @@
+/** Goes live, and shows how: `livedevd start`, `restart` and `run` do the same and print the same. */
+import type { LivedevEvent } from "../../proto/events.ts";
+
+import type { LivedevClient } from "../client.ts";
+import { LivedevError, needsYes, notAgreed } from "../errors.ts";
+import { agree, canAsk } from "./ask.ts";
+import type { Cli } from "./cli.ts";
+import { paint, print, printJson, table } from "./output.ts";
+import { Progress } from "./progress.ts";
+import { duration } from "./time.ts";
+
+export type LiveOptions = {
+  readonly yes?: boolean;
+  readonly json?: boolean;
+};
+
+export type WentLive = {
+  readonly urls: Readonly<Record<string, string>>;
+  readonly steps: number;
+  readonly tookMs: number;
+};
+
+/** The first time that stubs would replace deployed code, a person agrees, or `--yes` did. */
+export async function goLive(cli: Cli, client: LivedevClient, options: LiveOptions): Promise<WentLive> {
+  using progress = new Progress("Going live", options.json);
+  await using _watching = await client.subscribe(
+    { types: ["config.*", "build.failed", "deploy.*"] },
+    (events) => {
+      for (const { event } of events) show(progress, event);
+    },
+  );
+  const call = (yes: boolean) => client.call("stage.goLive", yes ? { yes } : {}, { signal: cli.signal });
+  try {
+    return await call(options.yes === true);
+  } catch (error) {
+    if (!(error instanceof LivedevError) || error.code !== "stage.holdsCode") throw error;
+    if (!canAsk() || options.json === true) throw needsYes(error);
+    progress.pause();
+    if (!(await agree(`${error.message}\nReplace it by stubs?`, cli.signal))) throw notAgreed();
+    progress.resume();
+    return call(true);
+  }
+}
+
+function show(progress: Progress, event: LivedevEvent): void {
+  if (event.type === "config.loaded") progress.done("config loaded", event.tookMs);
+  if (event.type === "build.failed") {
+    progress.line(paint("yellow", `  ! ${event.functionName} does not build`, process.stderr));
+  }
+  if (event.type === "deploy.started") {
+    progress.title(event.steps === 1 ? "Deploying, 1 step" : `Deploying, ${event.steps} steps`);
+  }
+  if (event.type === "deploy.stepped") progress.done(`${event.step} ${event.resource}`, event.tookMs);
+}
+
+export function printLive(client: LivedevClient, live: WentLive, json: boolean | undefined): void {
+  const { app, stage, pid } = client.hello;
+  if (json === true) {
+    printJson({
+      urls: live.urls,
+      pid,
+      stage,
+      project: client.project,
+      steps: live.steps,
+      tookMs: live.tookMs,
+    });
+    return;
+  }
+  const steps = live.steps === 1 ? "1 step" : `${live.steps} steps`;
+  const facts = `stage ${stage}, pid ${pid}, ${steps} in ${duration(live.tookMs)}`;
+  print(`${paint("bold", app)} is ${paint("green", "live")} ${paint("dim", `(${facts})`)}`);
+  const urls = Object.entries(live.urls).map(([name, url]) => [name, paint("cyan", url)]);
+  if (urls.length > 0) print(table(urls, "  "));
+}

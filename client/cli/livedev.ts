@@ -1,0 +1,18 @@
+/** `livedev <command>`: each command is one file, and one entry here. */
+import { Cli } from "./cli.ts";
+import { cloudCommand } from "./cloud.ts";
+import { historyCommand } from "./history.ts";
+import { initCommand } from "./init.ts";
+import { invokeCommand } from "./invoke.ts";
+import { logsCommand } from "./logs.ts";
+import { statusCommand } from "./status.ts";
+
+await new Cli("livedev").main(
+  "Live AWS Lambda development: deployed functions run on this machine, and every save is live.",
+  [
+    ["livedev init", "a first project"],
+    ["livedevd start", "go live: builds, deploys stubs, prints the URLs"],
+    ["livedev logs --follow", "what your functions print"],
+  ],
+  [initCommand, statusCommand, invokeCommand, logsCommand, historyCommand, cloudCommand],
+);
