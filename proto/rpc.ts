@@ -221,7 +221,9 @@ export const RPC = {
         .string()
         .min(1)
         .optional()
-        .describe("Stands in the event, the answer, a log line or the error message, as they are shown."),
+        .describe(
+          "Stands in the event, the answer, a log line, the error message, the request id or the function name, as they are shown; without regard to case.",
+        ),
       before: z.int().optional().describe("Only ids below this one: the next page."),
       limit: z.int().min(1).max(1000).optional(),
     }),

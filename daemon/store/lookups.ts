@@ -6,8 +6,9 @@ import type { Database } from "better-sqlite3";
 
 import type { Answer } from "../../proto/answer.ts";
 import type { InvocationKey } from "../../proto/frames.ts";
-import type { InvocationRow, PayloadRow } from "./queries.ts";
+import type { PayloadRow } from "./queries.ts";
 import { placeOf } from "./rows.ts";
+import type { InvocationRow } from "./summary.ts";
 import type { Vault } from "./vault.ts";
 
 export type InvocationState = "received" | "begun" | "answered" | "delivered" | "undelivered";
@@ -25,6 +26,8 @@ export type UnfinishedInvocation = {
   readonly functionName: string;
   readonly state: "received" | "begun" | "answered";
   readonly receivedAt: number;
+  /** Run by a client: no stub comes back for its answer. */
+  readonly local: boolean;
 };
 
 export class Lookups {
@@ -49,7 +52,7 @@ export class Lookups {
     return { id: row.id, state: row.state, ...(answer === undefined ? {} : { answer }) };
   }
 
-  /** The newest invocation with this request id. */
+  /** The newest invocation that Lambda sent with this request id. */
   latest(requestId: string): number | undefined {
     return this.#statements.latest.get(requestId);
   }
@@ -61,6 +64,7 @@ export class Lookups {
       functionName: row.function_name,
       state: row.state as UnfinishedInvocation["state"],
       receivedAt: row.received_at,
+      local: row.local === 1,
     }));
   }
 
@@ -105,7 +109,9 @@ function prepare(db: Database) {
       "SELECT * FROM invocations WHERE request_id = ? AND nonce = ?",
     ),
     latest: db
-      .prepare<[string], number>("SELECT id FROM invocations WHERE request_id = ? ORDER BY id DESC LIMIT 1")
+      .prepare<[string], number>(
+        "SELECT id FROM invocations WHERE request_id = ? AND local IS NULL ORDER BY id DESC LIMIT 1",
+      )
       .pluck(),
     unfinished: db.prepare<[], InvocationRow>(
       "SELECT * FROM invocations WHERE state IN ('received', 'begun', 'answered') ORDER BY id",

@@ -4,17 +4,18 @@
  */
 import { existsSync } from "node:fs";
 
-import Sqlite, { type Database } from "better-sqlite3";
+import Sqlite, { type Database, type Statement } from "better-sqlite3";
 
-import type { Answer } from "../../proto/answer.ts";
 import type { Cursor, LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 import type { InvocationDetail, InvocationSummary } from "../../proto/rpc.ts";
 import { codeOf, historyMissing, historyNewer, historyUnreadable, LivedevError } from "../lib/errors.ts";
 import { explain, quickCheck } from "./database.ts";
+import { listInvocations, type InvocationQuery } from "./listing.ts";
 import { SEALED } from "./redact.ts";
 import { placeOf, type PayloadKind } from "./rows.ts";
 import { readMeta, SCHEMA_VERSION, schemaVersion } from "./schema.ts";
-import { shown } from "./shown.ts";
+import { revealed, shown } from "./shown.ts";
+import { summaryOf, type InvocationRow } from "./summary.ts";
 import { keyFileOf, Vault } from "./vault.ts";
 
 export type EventFilter = {
@@ -34,10 +35,11 @@ export type EventPage = {
   /** Nothing more was recorded when this was read. */
   readonly last: boolean;
 };
-export type InvocationQuery = {
-  readonly functionName?: string | undefined;
-  readonly before?: number | undefined;
-  readonly limit?: number | undefined;
+/** Which invocation, by its id or the latest one of a request id, and how. */
+export type DetailQuery = {
+  readonly id: number | string;
+  /** Event and answer as they were, nothing redacted. */
+  readonly reveal?: boolean | undefined;
 };
 
 /** The original bytes, for a replay. */
@@ -57,6 +59,8 @@ export class Queries {
   readonly #file: string;
   readonly #databaseId: string;
   #vault: Vault | undefined;
+  /** A search asks for a hundred thousand. */
+  #payloads: Statement<[number, PayloadKind], Pick<PayloadRow, "bytes" | "kept" | "sealed">> | undefined;
 
   /** @throws LivedevError where there is no history, or none that we can read. */
   constructor(file: string) {
@@ -106,44 +110,31 @@ export class Queries {
     });
   }
 
-  /** Newest first. */
-  invocations({ functionName, before, limit = 100 }: InvocationQuery): InvocationSummary[] {
-    const conditions = ["1"];
-    const values: unknown[] = [];
-    if (functionName !== undefined) {
-      conditions.push("function_name = ?");
-      values.push(functionName);
-    }
-    if (before !== undefined) {
-      conditions.push("id < ?");
-      values.push(before);
-    }
-    return this.#read(() =>
-      this.#db
-        .prepare<unknown[], InvocationRow>(
-          `SELECT * FROM invocations WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,
-        )
-        .all(...values, limit)
-        .map(summaryOf),
-    );
+  /** Newest first. `stopped` is asked now and then during a search. */
+  invocations(query: InvocationQuery, stopped?: () => boolean): InvocationSummary[] {
+    const source = {
+      db: this.#db,
+      read: <T>(query: () => T) => this.#read(query),
+      original: (id: number, kind: PayloadKind) => this.#original(id, kind),
+    };
+    return listInvocations(source, query, stopped);
   }
 
-  /** By its id, or the latest one of a request id. */
-  invocation(which: number | string): InvocationDetail | undefined {
+  invocation({ id, reveal = false }: DetailQuery): InvocationDetail | undefined {
     return this.#read(() => {
-      const row = this.#row(which);
+      const row = this.#row(id);
       if (row === undefined) return undefined;
-      const answer = this.#payload(row.id, "answer");
+      const answer = this.#payload(row.id, "answer", reveal);
       return {
         ...summaryOf(row),
-        event: this.#payload(row.id, "event") ?? { text: "", bytes: 0, sealed: false },
+        event: this.#payload(row.id, "event", reveal) ?? { text: "", bytes: 0, sealed: false },
         ...(answer === undefined ? {} : { answer }),
         logs: this.#logs(row.id),
       };
     });
   }
 
-  unseal(which: number | string): UnsealedInvocation | undefined {
+  unseal({ id: which }: Pick<DetailQuery, "id">): UnsealedInvocation | undefined {
     return this.#read(() => {
       const row = this.#row(which);
       const event = row && this.#original(row.id, "event");
@@ -201,21 +192,22 @@ export class Queries {
       });
   }
 
-  #payload(id: number, kind: PayloadKind): InvocationDetail["answer"] {
+  #payload(id: number, kind: PayloadKind, reveal: boolean): InvocationDetail["answer"] {
     const found = this.#original(id, kind);
     if (found === undefined) return undefined;
     const { bytes: original, size, kept } = found;
     if (original === undefined) return { text: SEALED, bytes: size, sealed: true };
-    const { text, sealed } = shown(original);
+    const { text, sealed } = reveal ? revealed(original) : shown(original);
     const cut = kept < size ? `${text}… (cut: ${kept} of ${size} bytes are kept)` : text;
     return { text: cut, bytes: size, sealed };
   }
 
   /** `bytes` is undefined where our key does not open it. */
   #original(id: number, kind: PayloadKind) {
-    const row = this.#db
-      .prepare<[number, string], PayloadRow>("SELECT * FROM payloads WHERE invocation_id = ? AND kind = ?")
-      .get(id, kind);
+    this.#payloads ??= this.#db.prepare(
+      "SELECT bytes, kept, sealed FROM payloads WHERE invocation_id = ? AND kind = ?",
+    );
+    const row = this.#payloads.get(id, kind);
     if (row === undefined) return undefined;
     this.#vault ??= Vault.read(keyFileOf(this.#file));
     const bytes = this.#vault?.unseal(row.sealed, placeOf(this.#databaseId, id, kind));
@@ -232,48 +224,6 @@ export type PayloadRow = {
   readonly kept: number;
   readonly sealed: Uint8Array;
 };
-
-export type InvocationRow = {
-  readonly id: number;
-  readonly request_id: string;
-  readonly nonce: string;
-  readonly function_name: string;
-  readonly state: "received" | "begun" | "answered" | "delivered" | "undelivered";
-  readonly status: "ok" | "error" | null;
-  readonly cause: NonNullable<Extract<Answer, { kind: "buffered" }>["cause"]> | null;
-  readonly received_at: number;
-  readonly duration_ms: number | null;
-  readonly code_hash: string | null;
-  readonly cold_start: number | null;
-  readonly error_type: string | null;
-  readonly error_message: string | null;
-  readonly retry_of: number | null;
-};
-
-function summaryOf(row: InvocationRow): InvocationSummary {
-  const optional = {
-    durationMs: row.duration_ms,
-    coldStart: row.cold_start === null ? null : row.cold_start === 1,
-    codeHash: row.code_hash,
-    errorType: row.error_type,
-    errorMessage: row.error_message,
-    retryOf: row.retry_of,
-  };
-  return {
-    id: row.id,
-    requestId: row.request_id,
-    functionName: row.function_name,
-    status: shownStatus(row),
-    receivedAt: row.received_at,
-    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== null)),
-  };
-}
-
-function shownStatus({ state, status, cause }: InvocationRow): InvocationSummary["status"] {
-  if (cause === "interrupted" || cause === "expired") return cause;
-  if (state === "begun") return "running";
-  return state === "delivered" ? (status ?? "error") : state;
-}
 
 function eventConditions({ types, functionName }: EventFilter): { where: string; values: unknown[] } {
   let where = "";

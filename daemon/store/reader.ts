@@ -9,14 +9,16 @@
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
 import { LivedevError, messageOf } from "../lib/errors.ts";
-import { Queries, type EventQuery, type InvocationQuery } from "./queries.ts";
+import type { InvocationQuery } from "./listing.ts";
+import { Queries, type DetailQuery, type EventQuery } from "./queries.ts";
 
 /** What can be asked, over the thread's port and on the command line. */
 const METHODS = {
   events: (queries: Queries, query: EventQuery) => queries.events(query),
-  invocations: (queries: Queries, query: InvocationQuery) => queries.invocations(query),
-  invocation: (queries: Queries, { id }: { id: number | string }) => queries.invocation(id),
-  unseal: (queries: Queries, { id }: { id: number | string }) => queries.unseal(id),
+  invocations: (queries: Queries, query: InvocationQuery, stopped?: () => boolean) =>
+    queries.invocations(query, stopped),
+  invocation: (queries: Queries, query: DetailQuery) => queries.invocation(query),
+  unseal: (queries: Queries, query: Pick<DetailQuery, "id">) => queries.unseal(query),
   check: (queries: Queries) => queries.check(),
 } as const;
 
@@ -24,7 +26,13 @@ export type ReaderMethod = keyof typeof METHODS;
 export type ReaderParams<M extends ReaderMethod> = Parameters<(typeof METHODS)[M]>[1];
 export type ReaderResult<M extends ReaderMethod> = ReturnType<(typeof METHODS)[M]>;
 
-export type ReaderRequest = { readonly id: number; readonly method: ReaderMethod; readonly params: unknown };
+export type ReaderRequest = {
+  readonly id: number;
+  readonly method: ReaderMethod;
+  readonly params: unknown;
+  /** One number in shared memory, not zero once nobody waits for the answer. */
+  readonly stop?: Int32Array;
+};
 export type ReaderReply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: ReaderError };
@@ -42,11 +50,12 @@ else serve();
 function serve(): void {
   const { file } = workerData as { file: string };
   let queries: Queries | undefined;
-  parentPort?.on("message", ({ id, method, params }: ReaderRequest) => {
+  parentPort?.on("message", ({ id, method, params, stop }: ReaderRequest) => {
+    const stopped = () => stop !== undefined && Atomics.load(stop, 0) !== 0;
     let reply: ReaderReply;
     try {
       queries ??= new Queries(file);
-      reply = { id, result: call(queries, method, params) };
+      reply = { id, result: stopped() ? undefined : call(queries, method, params, stopped) };
     } catch (error) {
       reply = { id, error: errorBody(error) };
     }
@@ -70,8 +79,9 @@ function runOnce([file, method, params = "{}"]: string[]): void {
   }
 }
 
-function call(queries: Queries, method: ReaderMethod, params: unknown): unknown {
-  return (METHODS[method] as (queries: Queries, params: unknown) => unknown)(queries, params);
+function call(queries: Queries, method: ReaderMethod, params: unknown, stopped?: () => boolean): unknown {
+  type Method = (queries: Queries, params: unknown, stopped?: () => boolean) => unknown;
+  return (METHODS[method] as Method)(queries, params, stopped);
 }
 
 function errorBody(error: unknown): ReaderError {

@@ -27,15 +27,32 @@ export class Reading {
     this.#file = options.file;
   }
 
-  ask<M extends ReaderMethod>(method: M, params: ReaderParams<M>): Promise<ReaderResult<M>> {
+  /** When the signal aborts, the answer is not waited for, and a search stops where it is. */
+  async ask<M extends ReaderMethod>(
+    method: M,
+    params: ReaderParams<M>,
+    signal?: AbortSignal,
+  ): Promise<ReaderResult<M>> {
+    signal?.throwIfAborted();
     const id = this.#nextId++;
     const answer = deferred<unknown>();
     this.#waiting.set(id, answer);
     this.#thread ??= this.#start();
     this.#thread.ref();
+    const stop = signal && new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const request = { id, method, params, ...(stop === undefined ? {} : { stop }) } satisfies ReaderRequest;
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window
-    this.#thread.postMessage({ id, method, params } satisfies ReaderRequest);
-    return answer.promise as Promise<ReaderResult<M>>;
+    this.#thread.postMessage(request);
+    const onAbort = () => {
+      if (stop !== undefined) Atomics.store(stop, 0, 1);
+      answer.reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", onAbort);
+    try {
+      return (await answer.promise) as ReaderResult<M>;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

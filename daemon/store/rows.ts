@@ -77,8 +77,8 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
     "INSERT INTO events (seq, at, type, function_name, invocation_id, json) VALUES (?, ?, ?, ?, ?, ?)",
   );
   const insertInvocation = db.prepare(
-    `INSERT INTO invocations (id, request_id, nonce, function_name, state, received_at, retry_of)
-     VALUES (?, ?, ?, ?, 'received', ?, ?)`,
+    `INSERT INTO invocations (id, request_id, nonce, function_name, state, received_at, retry_of, replay_of, local)
+     VALUES (?, ?, ?, ?, 'received', ?, ?, ?, ?)`,
   );
   const begin = db.prepare(
     "UPDATE invocations SET state = 'begun', code_hash = ?, cold_start = ? WHERE id = ? AND state IN ('received', 'begun')",
@@ -103,6 +103,8 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
           event.functionName,
           at,
           event.retryOf ?? null,
+          event.replayOf ?? null,
+          event.local === true ? 1 : null,
         );
         break;
       case "invocation.begun":

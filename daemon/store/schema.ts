@@ -61,6 +61,11 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX invocations_by_function ON invocations (function_name, id);
   CREATE INDEX invocations_unfinished ON invocations (id) WHERE state IN ('received', 'begun', 'answered');
   `,
+  // 3: what a client runs itself
+  `
+  ALTER TABLE invocations ADD COLUMN replay_of INTEGER;
+  ALTER TABLE invocations ADD COLUMN local INTEGER;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -12,8 +12,13 @@ const MAX_DEPTH = 200;
 /** JSON in a string in JSON …: an API Gateway event in an SNS message in an SQS record is three. */
 const MAX_NESTED = 5;
 
+/** As it came. */
+export function revealed(bytes: Uint8Array): Shown {
+  return { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes), sealed: false };
+}
+
 export function shown(bytes: Uint8Array): Shown {
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  const { text } = revealed(bytes);
   const safe = redactText(text, 0);
   return { text: safe, sealed: safe !== text };
 }

@@ -26,8 +26,9 @@ import {
 } from "./database.ts";
 import { follow, type FollowOptions, type FollowSink } from "./follow.ts";
 import { Journal } from "./journal.ts";
+import type { InvocationQuery } from "./listing.ts";
 import { Lookups, type KnownInvocation, type UnfinishedInvocation } from "./lookups.ts";
-import type { EventPage, EventQuery, InvocationQuery, UnsealedInvocation } from "./queries.ts";
+import type { DetailQuery, EventPage, EventQuery, UnsealedInvocation } from "./queries.ts";
 import { Reading } from "./reading.ts";
 import { Retention, type RetentionLimits } from "./retention.ts";
 import { rowWriter, withoutSecrets, type Attachment, type Row } from "./rows.ts";
@@ -101,6 +102,8 @@ export class Store {
   readonly #db: Database;
   readonly #writer: Writer;
   readonly #reading: Reading;
+  /** What may take long has a thread of its own, so that no page, detail or replay waits for it. */
+  readonly #searching: Reading;
   readonly #retention: Retention;
   readonly #lookups: Lookups;
   readonly #scope = new Scope();
@@ -163,11 +166,13 @@ export class Store {
     };
     this.#writer = new Writer(writer, this.#lastSeq);
     this.#reading = new Reading({ program: PROGRAMS.historyReader, file: options.file });
+    this.#searching = new Reading({ program: PROGRAMS.historyReader, file: options.file });
     // In reverse, once the signal has ended the followers: the rest is written, the readers let go of the file, then it is closed for good.
     this.#scope.defer(() => db.close());
     this.#scope.defer(() => journal.close());
     this.#scope.defer(() => this.#markClean());
     this.#scope.use(this.#reading);
+    this.#scope.use(this.#searching);
     this.#scope.defer(() => this.#writer.close());
     if (lastClose.checkLater) this.#checkLater();
   }
@@ -197,9 +202,10 @@ export class Store {
     return this.#push(event, []);
   }
 
-  /** A new invocation; links Lambda's own retries. Gives its id. */
+  /** A new invocation; links Lambda's own retries, which what a client runs on this machine is none of. Gives its id. */
   receive({ event, payload, context }: Received): number {
-    const retryOf = this.#receiving.get(event.requestId) ?? this.#lookups.latest(event.requestId);
+    const { requestId, local = false } = event;
+    const retryOf = local ? undefined : (this.#receiving.get(requestId) ?? this.#lookups.latest(requestId));
     const full: LivedevEvent = {
       type: "invocation.received",
       ...event,
@@ -217,7 +223,7 @@ export class Store {
         bytes: contextBytes.length,
       },
     ]);
-    this.#receiving.set(event.requestId, id);
+    if (!local) this.#receiving.set(requestId, id);
     return id;
   }
 
@@ -264,19 +270,24 @@ export class Store {
     }
   }
 
-  // ---- reading, in the reader thread
+  // ---- reading, in the reader threads
 
   events(query: EventQuery = {}): Promise<EventPage> {
     return this.#reading.ask("events", query);
   }
 
-  invocations(query: InvocationQuery = {}): Promise<InvocationSummary[]> {
-    return this.#reading.ask("invocations", query);
+  /** Newest first. */
+  invocations(query: InvocationQuery = {}, signal?: AbortSignal): Promise<InvocationSummary[]> {
+    const reading = query.text === undefined ? this.#reading : this.#searching;
+    return reading.ask("invocations", query, signal);
   }
 
   /** By id, or the latest one of a request id. */
-  invocation(id: number | string): Promise<InvocationDetail | undefined> {
-    return this.#reading.ask("invocation", { id });
+  invocation(
+    id: number | string,
+    options: Omit<DetailQuery, "id"> = {},
+  ): Promise<InvocationDetail | undefined> {
+    return this.#reading.ask("invocation", { ...options, id });
   }
 
   /** The original bytes, for a replay. Undefined where they are gone, or another key sealed them. */
@@ -342,7 +353,7 @@ export class Store {
 
   /** A large file that was not closed cleanly; damage is dealt with at the next start. */
   #checkLater(): void {
-    this.#reading.ask("check", undefined as never).catch((error: unknown) => {
+    this.#searching.ask("check", undefined as never).catch((error: unknown) => {
       if (this.#scope.closed) return;
       this.#log.error(
         { file: this.#file, reason: messageOf(error) },

@@ -1,0 +1,96 @@
+/** Stores in a folder of their own, and invocations to put into them. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Test } from "tap";
+
+import type { LivedevEvent } from "../../proto/events.ts";
+import { silentLog } from "../../daemon/lib/log.ts";
+import { Store, type StoreOptions } from "../../daemon/store/store.ts";
+
+export type Answered = Omit<Extract<LivedevEvent, { type: "invocation.answered" }>, "type">;
+
+/** A state directory, private as the daemon makes it, and the history file in it. */
+export function stateFile(t: Test): string {
+  const folder = join(t.testdir(), "state");
+  mkdirSync(folder, { mode: 0o700 });
+  return join(folder, "history.db");
+}
+
+/** Closed at the end of the test, unless the test has closed it. */
+export async function openStore(
+  t: Test,
+  file: string,
+  options: Partial<Pick<StoreOptions, "limits" | "log">> = {},
+): Promise<Store> {
+  const store = await Store.open({ file, log: silentLog, ...options });
+  t.teardown(() => store[Symbol.asyncDispose]());
+  return store;
+}
+
+export type Given = {
+  readonly functionName?: string;
+  readonly requestId?: string;
+  readonly nonce?: string;
+  readonly replayOf?: number;
+  readonly local?: boolean;
+  readonly event?: unknown;
+  readonly logs?: readonly string[];
+  readonly answer?: unknown;
+  readonly answered?: Partial<Answered>;
+  readonly until?: "received" | "begun" | "answered" | "delivered" | "undelivered";
+};
+
+let count = 0;
+
+/** Records one invocation up to `until` (delivered). Gives its id. */
+export function invoke(store: Store, given: Given = {}): number {
+  const n = ++count;
+  const {
+    functionName = "api",
+    requestId = `request-${n}`,
+    nonce = `nonce-${n}`,
+    until = "delivered",
+  } = given;
+  const { replayOf, local } = given;
+  const id = store.receive({
+    event: {
+      functionName,
+      requestId,
+      nonce,
+      ...(replayOf === undefined ? {} : { replayOf }),
+      ...(local === undefined ? {} : { local }),
+    },
+    payload: bytesOf(given.event ?? {}),
+    context: { functionArn: "arn:aws:lambda:eu-west-1:000000000000:function:api", deadlineAt: 0 },
+  });
+  const of = { id, functionName, requestId };
+  if (until === "received") return id;
+  store.record({ type: "invocation.begun", ...of, codeHash: "0123456789abcdef", coldStart: false });
+  for (const text of given.logs ?? [])
+    store.record({ type: "invocation.logged", ...of, stream: "stdout", text });
+  if (until === "begun") return id;
+  store.answer({
+    event: { ...of, status: "ok", durationMs: 1, ...given.answered },
+    body: bytesOf(given.answer ?? null),
+    contentType: "application/json",
+    streamed: false,
+  });
+  if (until === "delivered") store.record({ type: "invocation.delivered", ...of });
+  if (until === "undelivered") store.record({ type: "invocation.undelivered", ...of, reason: "gone" });
+  return id;
+}
+
+export const bytesOf = (value: unknown) =>
+  value instanceof Uint8Array
+    ? value
+    : Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
+
+/** Numbers that look random and are the same in every run. */
+export function seeded(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
