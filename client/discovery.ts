@@ -13,11 +13,11 @@ import {
   isStage,
   parseDaemonFile,
   personalStage,
+  processIdentityOf,
   socketPath,
   socketSeed,
   STAGE_FILE,
   STAGE_VARIABLES,
-  startTimeOf,
   STATE_FOLDER,
   type DaemonFile,
 } from "../proto/discovery.ts";
@@ -134,19 +134,20 @@ export function isAlive(daemon: { readonly pid: number; readonly startTime: stri
 export function startTimeOfProcess(pid: number): string | undefined {
   if (process.platform === "linux") {
     const stat = readText(`/proc/${pid}/stat`);
-    // A zombie has ended, though nobody has asked for its exit code yet.
-    if (stat === undefined || stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z")) return undefined;
-    return startTimeOf(stat);
+    return stat === undefined
+      ? undefined
+      : processIdentityOf(stat, readText("/proc/sys/kernel/random/boot_id") ?? "");
   }
   try {
-    // The same words in every language and time zone, since the daemon and its clients compare them.
-    const env = { ...process.env, LC_ALL: "C", TZ: "UTC" };
-    const told = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], {
-      encoding: "utf8",
-      env,
-      stdio: "pipe",
-    });
-    return told.trim() || undefined;
+    const [started, state] = ["lstart=", "state="].map((column) =>
+      execFileSync("ps", ["-o", column, "-p", String(pid)], {
+        encoding: "utf8",
+        // The same words in every language and time zone, since the daemon and its clients compare them.
+        env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" },
+        stdio: "pipe",
+      }).trim(),
+    );
+    return started === "" || state?.startsWith("Z") === true ? undefined : started;
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 /**
  * The composition root: opens every part in order, wires it, closes in reverse. Start-up and config change are one
- * path, `#loadConfig`: the config is loaded and applied to each part; a broken one leaves the last good one serving.
+ * path, `#reconfigure`: the config is loaded and applied to each part; a broken one leaves the last good one serving.
  *
  *     socket answers ──► config loads ──► apply(wanted): functions, watch ──► where live: stubs put in place
  *                            ▲
@@ -8,49 +8,40 @@
  */
 import { randomUUID } from "node:crypto";
 import { chmod, mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
-import { errorAnswer, type Answer } from "../proto/answer.ts";
-import type { WantedApp } from "../proto/app.ts";
+import type { WantedApp, WantedFunction } from "../proto/app.ts";
 import { DAEMON_FILE, formatDaemonFile, STATE_FOLDER, type DaemonFile } from "../proto/discovery.ts";
 import type { LivedevEvent } from "../proto/events.ts";
 import type { DaemonStatus, FunctionStatus } from "../proto/rpc.ts";
 
-import { Aws } from "./aws/aws.ts";
 import { Bridge } from "./bridge/bridge.ts";
-import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
 import { Config, type ConfigResult } from "./config/config.ts";
 import { resolveStage } from "./config/stage.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
-import { Deploy } from "./deploy/deploy.ts";
-import { Functions, type FunctionRequest } from "./functions/functions.ts";
-import { Invocations } from "./invocations/invocations.ts";
-import { codeOf, daemonTaken, LivedevError, messageOf, notLive, unknownFunction } from "./lib/errors.ts";
+import { Functions } from "./functions/functions.ts";
+import { Home, type Standing } from "./home.ts";
+import { Invocations, type Run } from "./invocations/invocations.ts";
+import { codeOf, configBroken, daemonTaken, LivedevError, messageOf, notConfigured, unknownFunction } from "./lib/errors.ts";
 import { Latest } from "./lib/latest.ts";
 import { componentLog, type Log } from "./lib/log.ts";
-import { PROGRAMS, VERSION } from "./lib/programs.ts";
+import { processIdentity } from "./lib/process-identity.ts";
+import { VERSION } from "./lib/programs.ts";
 import { deferred, Scope } from "./lib/scope.ts";
+import { linked } from "./links.ts";
 import { methods } from "./methods.ts";
+import { controlSocket, registryEntry } from "./rpc/place.ts";
 import { Rpc } from "./rpc/rpc.ts";
-import { controlSocket, processStartTime } from "./rpc/place.ts";
+import { prepareSocket } from "./rpc/socket.ts";
 import { StateLock } from "./store/lock.ts";
 import { Store } from "./store/store.ts";
 import { Watch, type Batch } from "./watch/watch.ts";
 
 export type DaemonOptions = { readonly project: string; readonly stage?: string; readonly log: Log };
 
-/** Whether the stubs stand, and which. */
-type Live =
-  | { readonly state: "off" }
-  | { readonly state: "deploying"; readonly step?: string }
-  | { readonly state: "live"; readonly since: number }
-  | { readonly state: "failed"; readonly message: string; readonly hint?: string };
+type Deployed = Readonly<Record<string, Standing>>;
 
-/** Where the app is deployed to. */
-type Home = { readonly key: string; readonly aws: Aws; readonly cloud: CloudAddress | undefined };
-
-type Deployed = Readonly<Record<string, { readonly functionArn: string; readonly url?: string }>>;
-export type DeployResult = {
+export type WentLive = {
   readonly steps: number;
   readonly tookMs: number;
   readonly urls: Readonly<Record<string, string>>;
@@ -66,13 +57,14 @@ export class Daemon {
   readonly epoch = randomUUID();
   readonly startedAt = Date.now();
   readonly socket: string;
+  readonly store: Store;
 
   readonly #log: Log;
   readonly #stateDir: string;
   readonly #scope: Scope;
-  readonly #store: Store;
   readonly #key: StageKey;
   readonly #ended = deferred<void>();
+  /** Settles with the first load of the config, good or bad. */
   readonly #configured = deferred<void>();
   // Assigned by #openParts, before anything can reach them.
   #functions!: Functions;
@@ -84,13 +76,14 @@ export class Daemon {
   #app: WantedApp | undefined;
   #configState: DaemonStatus["config"] = { state: "loading" };
   #inputs: ReadonlySet<string> = new Set();
-  #live: Live = { state: "off" };
+  #live: DaemonStatus["live"] = { state: "off" };
   #wantLive: boolean;
   #deployed: Deployed;
   #home: Home | undefined;
   #stopping: AbortController | undefined;
+  #rewatch: NodeJS.Immediate | undefined;
 
-  readonly #loading = new Latest(() => this.#loadConfig());
+  readonly #configuring = new Latest(() => this.#reconfigure());
   readonly #deploying = new Latest(() => this.#putStubsInPlace());
 
   /** @throws LivedevError; with code DAEMON_TAKEN where another daemon holds the stage. */
@@ -126,17 +119,17 @@ export class Daemon {
     this.project = options.project;
     this.stage = options.stage;
     this.socket = controlSocket(options.project, options.stage);
+    this.store = options.store;
     this.#log = options.log;
     this.#stateDir = options.stateDir;
     this.#scope = options.scope;
-    this.#store = options.store;
     this.#key = options.key;
     this.#wantLive = options.store.get("live") === "yes";
     this.#deployed = JSON.parse(options.store.get("deployed") ?? "{}") as Deployed;
   }
 
   async #openParts(): Promise<void> {
-    const store = this.#store;
+    const { store } = this;
     const record = (event: LivedevEvent) => store.record(event);
     const log = (component: string) => componentLog(this.#log, component);
 
@@ -145,6 +138,7 @@ export class Daemon {
         project: this.project,
         outDir: join(this.#stateDir, "build"),
         record,
+        onInputs: () => this.#inputsChanged(),
         log: log("functions"),
       }),
     );
@@ -152,6 +146,7 @@ export class Daemon {
       await Invocations.open({
         store,
         run: (request, signal) => this.#run(request, signal),
+        retryable: (name) => this.#wanted(name)?.retryable ?? false,
         log: log("invocations"),
       }),
     );
@@ -166,12 +161,19 @@ export class Daemon {
       }),
     );
     this.#watch = this.#scope.use(
-      await Watch.open({ root: this.project, onBatch: (batch) => this.#changed(batch), log: log("watch") }),
+      await Watch.open({
+        root: this.project,
+        onBatch: (batch) => this.#changed(batch),
+        onGone: () => this.stop("the project's folder is gone"),
+        log: log("watch"),
+      }),
     );
+    this.#scope.defer(() => this.#home?.[Symbol.asyncDispose]());
+    await prepareSocket(this.socket);
     this.#scope.use(
       await Rpc.open({
         socketPath: this.socket,
-        methods: methods(this, { store, functions: this.#functions }),
+        methods: methods(this),
         follow: (request, sink, signal) => store.follow(request, sink, signal),
         version: VERSION,
         log: log("rpc"),
@@ -179,6 +181,315 @@ export class Daemon {
     );
     await this.#announce();
     store.record({ type: "daemon.started", epoch: this.epoch, version: VERSION, pid: process.pid });
-    void this.#loading.run();
+    this.#configuring.run().catch((error: unknown) => this.#bug(error));
   }
+
+  // ---- what the methods ask
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  get app(): WantedApp | undefined {
+    return this.#app;
+  }
+
+  /** The app's name, as the last good config gave it; also before this daemon has loaded one. */
+  get appName(): string {
+    return this.#app?.name ?? this.store.get("app") ?? "";
+  }
+
+  get home(): Home | undefined {
+    return this.#home;
+  }
+
+  get invocations(): Invocations {
+    return this.#invocations;
+  }
+
+  status(): DaemonStatus {
+    const cloud = this.#home?.cloud;
+    return {
+      app: this.appName,
+      stage: this.stage,
+      home: this.#app?.home ?? "local",
+      project: this.project,
+      pid: process.pid,
+      version: VERSION,
+      startedAt: this.startedAt,
+      config: this.#configState,
+      live: this.#live,
+      bridge: { address: this.#bridge.address, sandboxes: this.#bridge.sandboxes },
+      ...(cloud !== undefined && { cloud: { endpoint: cloud.endpoint } }),
+      functions: this.functionStates(),
+    };
+  }
+
+  functionStates(): FunctionStatus[] {
+    return this.#functions.states().map((state) => {
+      const standing = this.#deployed[state.name];
+      return {
+        ...state,
+        ...(state.errors !== undefined ? { errors: [...state.errors] } : {}),
+        ...(standing !== undefined && { functionArn: standing.functionArn }),
+        ...(standing?.url !== undefined && { url: standing.url }),
+      } as FunctionStatus;
+    });
+  }
+
+  /** What a client may run of the app, with what a deployed function would be told. @throws LivedevError */
+  async runnable(name: string): Promise<{ readonly wanted: WantedFunction; readonly functionArn: string }> {
+    const app = await this.#configuredApp();
+    const wanted = this.#wanted(name);
+    if (wanted === undefined) {
+      throw unknownFunction(
+        name,
+        app.functions.map((one) => one.name),
+      );
+    }
+    const functionArn =
+      this.#deployed[name]?.functionArn ?? `arn:aws:lambda:${app.region}:000000000000:function:${name}`;
+    return { wanted, functionArn };
+  }
+
+  /** Puts the stubs in place, and keeps them in place from now on. @throws LivedevError */
+  async goLive(agreed: boolean): Promise<WentLive> {
+    const app = await this.#configuredApp();
+    if (!this.#wantLive && !agreed) await (await this.#openHome(app)).mustNotHoldCode(app);
+    this.#wantLive = true;
+    this.store.set("live", "yes");
+    return this.#deploying.run();
+  }
+
+  /** The first call asks: running invocations may finish. The second does not wait for them. */
+  stop(reason: string, restarting = false): void {
+    if (this.#stopping !== undefined) return this.#stopping.abort();
+    this.#stopping = new AbortController();
+    this.#close(reason, restarting, this.#stopping.signal).then(this.#ended.resolve, this.#ended.reject);
+  }
+
+  async #close(reason: string, restarting: boolean, hurry: AbortSignal): Promise<void> {
+    this.#log.info({ reason }, "stopping");
+    await this.#invocations.drain(DRAIN_MS, restarting ? "restarting" : "stopping", hurry);
+    await this.#bridge.goodbye(restarting ? "restarting" : "stopping");
+    this.store.record({ type: "daemon.stopped", epoch: this.epoch, reason });
+    await this.#scope.close();
+    this.#log.info("stopped");
+  }
+
+  // ---- invocations
+
+  /** The bridge's name for a stub's address outlives a restart: stubs have it in their settings. */
+  async #openBridge(record: (event: LivedevEvent) => number): Promise<Bridge> {
+    const daemon = this;
+    const open = (port: number) =>
+      Bridge.open({
+        host: BRIDGE_HOST,
+        port,
+        epoch: this.epoch,
+        get app() {
+          return daemon.appName;
+        },
+        stage: this.stage,
+        keys: () => [this.#key],
+        // Until the config is there, nobody knows better than the stub.
+        functionKnown: (name) => this.#app === undefined || this.#wanted(name) !== undefined,
+        receive: (invocation) => this.#invocations.receive(invocation),
+        record: (event) => void record(event),
+        log: componentLog(this.#log, "bridge"),
+      });
+    const before = Number(this.store.get("bridgePort") ?? 0);
+    let bridge: Bridge;
+    try {
+      bridge = await open(before);
+    } catch (error) {
+      if (before === 0 || codeOf(error) !== "bridge.cannotListen") throw error;
+      this.#log.warn({ port: before }, "the bridge's port is taken; the stubs are given another");
+      bridge = await open(0);
+    }
+    this.store.set("bridgePort", new URL(bridge.address).port);
+    return bridge;
+  }
+
+  readonly #run: Run = async (request, signal) => {
+    if (this.#app === undefined) request.position("building");
+    await Promise.race([this.#configuredApp(), aborted(signal)]);
+    return this.#functions.run(request, signal);
+  };
+
+  // ---- the config, and what follows from it
+
+  #changed(batch: Batch): void {
+    if (batch.overflow || batch.paths.some((path) => this.#inputs.has(path))) {
+      this.#configuring.run().catch((error: unknown) => this.#bug(error));
+    }
+    this.#functions.changed(batch);
+  }
+
+  async #reconfigure(): Promise<void> {
+    const began = performance.now();
+    const result = await this.#config.load();
+    if (this.#scope.closed) return;
+    this.#inputs = new Set(result.inputs);
+    this.#watchInputs();
+    if (result.ok) this.#configLoaded(result, performance.now() - began);
+    else this.#configFailed(result.error);
+    this.#configured.resolve();
+  }
+
+  #configLoaded({ app, warnings }: Extract<ConfigResult, { ok: true }>, tookMs: number): void {
+    for (const warning of warnings) this.#log.warn({ component: "config" }, warning);
+    const same = this.#configState.state === "ready" && JSON.stringify(app) === JSON.stringify(this.#app);
+    this.#app = app;
+    this.#configState = { state: "ready" };
+    if (same) return;
+    this.store.set("app", app.name);
+    this.#applyFunctions();
+    this.store.record({ type: "config.loaded", tookMs, functions: app.functions.map(({ name }) => name) });
+    // What went wrong stands in the status and in history; the next change tries again.
+    if (this.#wantLive) this.#deploying.run().catch(() => {});
+  }
+
+  #configFailed({ message, file, line }: Extract<ConfigResult, { ok: false }>["error"]): void {
+    const place = { ...(file !== undefined && { file }), ...(line !== undefined && { line }) };
+    this.#configState = { state: "broken", message, ...place };
+    this.store.record({ type: "config.failed", message, ...place });
+  }
+
+  /** Also when what links give has changed: a deployment makes names and URLs known. */
+  #applyFunctions(): void {
+    const app = this.#app;
+    if (app === undefined) return;
+    const { name, stage, region } = app;
+    this.#functions.apply(linked(app, this.#deployed), { name, stage, region });
+  }
+
+  #inputsChanged(): void {
+    this.#rewatch ??= setImmediate(() => {
+      this.#rewatch = undefined;
+      if (!this.#scope.closed) this.#watchInputs();
+    });
+  }
+
+  #watchInputs(): void {
+    this.#watch.apply({
+      folders: this.#app?.watch ?? ["."],
+      files: [...this.#inputs, ...this.#functions.files()],
+    });
+  }
+
+  #wanted(name: string): WantedFunction | undefined {
+    return this.#app?.functions.find((wanted) => wanted.name === name);
+  }
+
+  /** The last good app. @throws LivedevError where there is none. */
+  async #configuredApp(): Promise<WantedApp> {
+    await this.#configured.promise;
+    if (this.#app !== undefined) return this.#app;
+    throw this.#configState.state === "broken" ? configBroken(this.#configState.message) : notConfigured();
+  }
+
+  // ---- deployment
+
+  async #openHome(app: WantedApp): Promise<Home> {
+    if (this.#home?.serves(app) === true) return this.#home;
+    await this.#home?.[Symbol.asyncDispose]();
+    this.#home = undefined;
+    this.#home = await Home.open({
+      app,
+      cloudDir: join(this.project, STATE_FOLDER, "cloud"),
+      journal: this.store.journal,
+      bridge: () => ({ addresses: [{ address: this.#bridge.address, match: "*" }], ...this.#key }),
+      onPlanned: (steps) => {
+        if (steps > 0) this.store.record({ type: "deploy.started", steps });
+      },
+      onStep: (step) => {
+        this.#live = { state: "deploying", step: step.resource };
+        this.store.record({ type: "deploy.stepped", ...step });
+      },
+      log: this.#log,
+    });
+    return this.#home;
+  }
+
+  async #putStubsInPlace(): Promise<WentLive> {
+    const app = await this.#configuredApp();
+    const before = this.#live;
+    this.#live = { state: "deploying" };
+    try {
+      const home = await this.#openHome(app);
+      const { steps, tookMs, functions } = await home.deploy.apply(app);
+      this.#deployed = functions;
+      this.store.set("deployed", JSON.stringify(functions));
+      this.#live = before.state === "live" ? before : { state: "live", since: Date.now() };
+      this.#applyFunctions();
+      const urls = Object.fromEntries(
+        Object.entries(functions).flatMap(([name, { url }]) => (url === undefined ? [] : [[name, url]])),
+      );
+      if (steps > 0 || before.state !== "live") {
+        this.store.record({ type: "deploy.finished", tookMs, urls });
+      }
+      return { steps, tookMs, urls };
+    } catch (error) {
+      if (this.#scope.closed) throw error;
+      const hint = error instanceof LivedevError ? error.hint : undefined;
+      const message = messageOf(error);
+      this.#live = { state: "failed", message, ...(hint !== undefined && { hint }) };
+      this.store.record({ type: "deploy.failed", message });
+      if (!(error instanceof LivedevError)) this.#log.error({ err: error }, "the deployment failed");
+      throw error;
+    }
+  }
+
+  // ---- being found
+
+  /** Whole or not at all, for the clients of the project and for the user's list of daemons. */
+  async #announce(): Promise<void> {
+    const file: DaemonFile = {
+      version: 1,
+      pid: process.pid,
+      startTime: processIdentity(process.pid) ?? "",
+      socket: this.socket,
+      epoch: this.epoch,
+      startedAt: this.startedAt,
+      livedevVersion: VERSION,
+      project: this.project,
+      stage: this.stage,
+    };
+    const text = formatDaemonFile(file);
+    const own = join(this.#stateDir, DAEMON_FILE);
+    await write(own, text);
+    this.#scope.defer(() => rm(own, { force: true }));
+    const entry = registryEntry(this.project, this.stage);
+    try {
+      await mkdir(dirname(entry), { recursive: true, mode: 0o700 });
+      await write(entry, text);
+      this.#scope.defer(() => rm(entry, { force: true }));
+    } catch (error) {
+      // A home that cannot be written: then `livedev list` does not know us, and all else works.
+      this.#log.warn({ path: entry, reason: messageOf(error) }, "this daemon is not in the list of daemons");
+    }
+  }
+
+  #bug(error: unknown): void {
+    if (this.#scope.closed) return;
+    this.#log.error({ err: error }, "the config could not be applied");
+    this.#configFailed({ code: "config.bug", message: messageOf(error) });
+    this.#configured.resolve();
+  }
+}
+
+async function write(file: string, text: string): Promise<void> {
+  const draft = `${file}.${process.pid}`;
+  await writeFile(draft, text, { mode: 0o600 });
+  await rename(draft, file);
+}
+
+/** Rejects with the signal's reason. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
 }

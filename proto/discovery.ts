@@ -30,7 +30,7 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 export type DaemonFile = {
   readonly version: 1;
   readonly pid: number;
-  /** The process' start time as the system tells it (see `startTimeOf`): a reused pid has another. */
+  /** When that process was started (see `processIdentityOf`): a reused pid has another. */
   readonly startTime: string;
   readonly socket: string;
   /** This daemon instance; the same as in `daemon.hello`. */
@@ -127,10 +127,15 @@ export const registryFile = (folder: string, digest: string): string => `${folde
 /** `project` is its real path, so that a symlink to a project finds the same daemon. */
 export const socketSeed = (project: string, stage: string): string => `${project}\0${stage}`;
 
-/** Field 22 of Linux' `/proc/<pid>/stat`. The second field, the command, may itself hold spaces and brackets. */
-export function startTimeOf(stat: string): string | undefined {
-  const afterCommand = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return afterCommand[22 - 3];
+/**
+ * Which process is meant, beyond its number: numbers are given out again. From Linux' `/proc/<pid>/stat`, where start
+ * times count from the boot, so the boot belongs to it. `undefined` for a zombie, which only waits for its parent.
+ */
+export function processIdentityOf(stat: string, bootId: string): string | undefined {
+  // The second field, the command, may itself hold spaces and brackets.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state] = fields;
+  return state === "Z" || state === "X" ? undefined : `${bootId.trim()}:${fields[19]}`;
 }
 
 /** What makes a socket's directory unsafe to use, in words; `undefined` for one that only we can enter. */

@@ -28,7 +28,7 @@ export type LivedevEvent =
       /** SHA-256 of the bundle, hex, first 16 digits: the same as in the rows of the invocations that ran it. */
       readonly codeHash: string;
       readonly tookMs: number;
-      /** From the change seen on disk to ready; absent for a first build. */
+      /** From the change seen on disk to the bundle; absent for a first build. */
       readonly sinceSaveMs?: number;
       readonly bytes: number;
     }
@@ -40,12 +40,21 @@ export type LivedevEvent =
       readonly codeHash: string;
     }
   | {
+      /** A worker that nobody waited for has loaded new code. */
+      readonly type: "worker.ready";
+      readonly functionName: string;
+      readonly pid: number;
+      readonly codeHash: string;
+      /** From the change seen on disk to now; absent where no change was the reason. */
+      readonly sinceSaveMs?: number;
+    }
+  | {
       readonly type: "worker.exited";
       readonly functionName: string;
       readonly pid: number;
       readonly code: number | null;
       readonly signal: string | null;
-      /** `idle`, `replaced`, `crashed`, `timeout`, `closed`. */
+      /** `idle`, `replaced`, `crashed`, `stopped` (deadline, cancel), `closed`. */
       readonly reason: string;
     }
   | {

@@ -18,7 +18,7 @@ import { FunctionUrls } from "./function-urls.ts";
 import { functionUrl } from "./lambda-urls.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
-import { processIdentity } from "./process-identity.ts";
+import { processIdentity } from "../lib/process-identity.ts";
 import type { CloudStatus, Serving } from "./serving.ts";
 import { StateFile } from "./state-file.ts";
 import type { FunctionCode } from "./state.ts";

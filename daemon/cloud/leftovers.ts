@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 
 import { codeOf } from "../lib/errors.ts";
-import { isAlive, processIdentity } from "./process-identity.ts";
+import { isAlive, processIdentity } from "../lib/process-identity.ts";
 
 type Recorded = { readonly pid: number; readonly identity: string; readonly logStream: string };
 

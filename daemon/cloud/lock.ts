@@ -8,7 +8,7 @@ import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 
 import { codeOf } from "../lib/errors.ts";
-import { isAlive, processIdentity } from "./process-identity.ts";
+import { isAlive, processIdentity } from "../lib/process-identity.ts";
 
 export type LockHolder = { readonly pid: number; readonly identity: string };
 

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cloudFailed, cloudNotStopped, messageOf } from "../lib/errors.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { lockHolder } from "./lock.ts";
-import { isAlive } from "./process-identity.ts";
+import { isAlive } from "../lib/process-identity.ts";
 import { signRequest } from "./sigv4.ts";
 
 export type Serving = {

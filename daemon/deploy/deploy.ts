@@ -37,6 +37,8 @@ export type DeployOptions = {
     readonly key: Uint8Array;
     readonly keyId: string;
   };
+  /** How many steps a run of `apply` will take. */
+  readonly onPlanned?: ((steps: number) => void) | undefined;
   readonly onStep: (step: Stepped) => void;
   readonly log: Log;
 };
@@ -99,6 +101,7 @@ export class Deploy {
     return this.#alone(async (calls) => {
       const began = performance.now();
       const { steps, wanted, program } = await this.#plan(calls, app);
+      this.#options.onPlanned?.(steps.length);
       await this.#carryOut(calls, steps, program);
       const deployed = steps.length === 0 ? undefined : await this.#deployed(calls, wanted);
       return {
@@ -125,6 +128,13 @@ export class Deploy {
   async deployed(app?: WantedApp): Promise<Readonly<Record<string, Standing>>> {
     const known = app === undefined ? [] : app.functions.map((wanted) => nameInAws(app, wanted));
     return standing(await this.#deployed(await this.#calls(), known));
+  }
+
+  /** Functions of this stage that hold deployed code, which `apply` would put stubs in place of; by component. */
+  async holdingCode(app: WantedApp): Promise<readonly string[]> {
+    const live = new Map(app.functions.filter(({ dev }) => dev).map((wanted) => [nameInAws(app, wanted), wanted]));
+    const { functions } = await this.#deployed(await this.#calls(), [...live.keys()]);
+    return functions.filter(({ stub, nameInAws: name }) => !stub && live.has(name)).map(({ component }) => component);
   }
 
   /** Through AWS, the whole way. `functionName` is the component's. */

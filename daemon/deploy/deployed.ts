@@ -10,6 +10,7 @@ import {
 import { ABSENT, type Calls } from "./calls.ts";
 import { each } from "./each.ts";
 import { mayStand, type JournalEntry } from "./journal.ts";
+import { EXEC_WRAPPER } from "./package.ts";
 import type { Deployed, DeployedFunction, DeployedRole } from "./plan.ts";
 import { TAGS } from "./stubs.ts";
 
@@ -73,6 +74,7 @@ export async function readFunction(
     hash: tags[TAGS.hash],
     urlHash: tags[TAGS.url],
     url: url?.FunctionUrl,
+    stub: found.Configuration.Environment?.Variables?.["AWS_LAMBDA_EXEC_WRAPPER"] === EXEC_WRAPPER,
   };
 }
 

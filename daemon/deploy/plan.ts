@@ -15,6 +15,8 @@ export type DeployedFunction = {
   readonly hash: string | undefined;
   readonly urlHash: string | undefined;
   readonly url: string | undefined;
+  /** Otherwise it holds deployed code. */
+  readonly stub: boolean;
 };
 
 export type DeployedRole = {

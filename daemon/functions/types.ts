@@ -20,8 +20,8 @@ export type FunctionRequest = {
   position(state: "queued" | "building" | "running"): void;
   /** The handler is about to be given the event. */
   begun(info: { readonly codeHash: string; readonly coldStart: boolean }): void;
-  /** A line that the handler printed during this invocation. */
-  logged(line: { readonly stream: "stdout" | "stderr"; readonly text: string }): void;
+  /** A line that the handler printed during this invocation. A promise holds its output back until it settles. */
+  logged(line: { readonly stream: "stdout" | "stderr"; readonly text: string }): void | Promise<void>;
 };
 
 /** Changed paths, from the watcher. A hint: paths may be missing (`overflow`) or too many. */

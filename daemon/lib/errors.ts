@@ -23,6 +23,68 @@ export const unknownFunction = (name: string, known: readonly string[]) =>
     known.length > 0 ? `This app has: ${known.join(", ")}.` : "livedev.config.ts defines no function.",
   );
 
+// ---- the daemon
+
+export const daemonTaken = (project: string, stage: string) =>
+  new LivedevError(
+    "daemon.taken",
+    `Another livedevd already serves ${project} (stage ${stage}).`,
+    "Run `livedevd status`, or `livedevd restart`.",
+  );
+
+export const notConfigured = () =>
+  new LivedevError("config.loading", "livedev.config.ts has not been loaded yet.", "Try again in a moment.");
+
+export const configBroken = (message: string) =>
+  new LivedevError("config.broken", `The config cannot be loaded. ${message}`, "Mend it and save: it loads by itself.");
+
+export const notLive = () =>
+  new LivedevError("stage.notLive", "The stage is not live: its stubs are not in place.", "Run `livedevd start`.");
+
+export const stageHoldsCode = (app: string, stage: string, functions: readonly string[]) =>
+  new LivedevError(
+    "stage.holdsCode",
+    `${app}/${stage} holds deployed code (${functions.join(", ")}); going live puts stubs in its place.`,
+    "Agree with `livedevd start --yes`; the next real deployment puts the code back.",
+  );
+
+export const noWayForStubs = () =>
+  new LivedevError(
+    "bridge.noWay",
+    'Stubs in AWS have no way to this machine yet: the bridge listens on loopback only.',
+    'Use home: "local", or an endpoint on this machine.',
+  );
+
+export const environmentDiffers = (name: string, daemon: string | undefined, client: string | undefined) =>
+  new LivedevError(
+    "daemon.environment",
+    `livedevd runs with ${name}=${daemon ?? "(not set)"}, this client with ${name}=${client ?? "(not set)"}.`,
+    `Set ${name} alike, or run \`livedevd restart\` here.`,
+  );
+
+export const protocolDiffers = (
+  daemon: { version: string; protocol: number },
+  client: { version: string; protocol: number },
+) =>
+  new LivedevError(
+    "daemon.protocol",
+    `livedevd ${daemon.version} speaks control protocol ${daemon.protocol}, this client ${client.version} speaks ${client.protocol}.`,
+    "Run `livedevd restart`.",
+  );
+
+export const unknownInvocation = (id: number | string) =>
+  new LivedevError("invocation.unknown", `There is no invocation ${id} in history.`, "`livedev history` lists them.");
+
+export const eventGone = (id: number | string) =>
+  new LivedevError(
+    "invocation.eventGone",
+    `The event of invocation ${id} is not kept any more, or another key sealed it.`,
+    "Give one: `livedev replay <id> --event '{…}'`.",
+  );
+
+export const eventNotJson = (reason: string) =>
+  new LivedevError("event.notJson", `The event is not JSON: ${reason}.`, "Lambda takes JSON only; a text needs its quotes.");
+
 // ---- the control socket
 
 export const socketPathTooLong = (path: string, bytes: number, limit: number) =>

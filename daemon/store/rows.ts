@@ -57,6 +57,7 @@ export function withoutSecrets(event: LivedevEvent): LivedevEvent {
     case "config.loaded":
     case "build.finished":
     case "worker.started":
+    case "worker.ready":
     case "worker.exited":
     case "sandbox.connected":
     case "sandbox.disconnected":
@@ -133,6 +134,7 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
       case "build.finished":
       case "build.failed":
       case "worker.started":
+    case "worker.ready":
       case "worker.exited":
       case "function.logged":
       case "sandbox.connected":

@@ -2,6 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
+import { processIdentityOf } from "../../proto/discovery.ts";
+
 /** When the process with this number was started, in a form to compare; `undefined` where there is none. */
 export function processIdentity(pid: number): string | undefined {
   try {
@@ -15,26 +17,21 @@ export function isAlive(pid: number, identity: string): boolean {
   return processIdentity(pid) === identity;
 }
 
-/** Start times count from the boot, so the boot belongs to it. A zombie only waits for its parent: it runs no more. */
 function linuxIdentity(pid: number): string | undefined {
-  const { state, startedAt } = readStat(pid);
-  return state === "Z" || state === "X" ? undefined : `${bootId()}:${startedAt}`;
-}
-
-/** The command's name stands in brackets and may hold brackets and spaces itself. */
-function readStat(pid: number): { state: string | undefined; startedAt: string | undefined } {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0], startedAt: fields[19] };
-}
-
-function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return processIdentityOf(
+    readFileSync(`/proc/${pid}/stat`, "utf8"),
+    readFileSync("/proc/sys/kernel/random/boot_id", "utf8"),
+  );
 }
 
 function psIdentity(pid: number): string | undefined {
   const [started, state] = ["lstart=", "state="].map((column) =>
-    execFileSync("ps", ["-o", column, "-p", String(pid)], { encoding: "utf8", env: { LC_ALL: "C" } }).trim(),
+    execFileSync("ps", ["-o", column, "-p", String(pid)], {
+      encoding: "utf8",
+      // The same words in every language and time zone, since the daemon and its clients compare them.
+      env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" },
+      stdio: "pipe",
+    }).trim(),
   );
   return started === "" || state?.startsWith("Z") ? undefined : started;
 }

@@ -1,0 +1,101 @@
+/**
+ * Processes that were started before anyone knew what they would run, so that a new worker needs no start-up of Node.
+ * One kind for each Node binary; a spare that was taken is replaced at once, in the background.
+ */
+import { messageOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { PROGRAMS } from "../lib/programs.ts";
+import { ExecutionEnvironment, type OutputLine } from "../runtime/environment.ts";
+import type { Load } from "../runtime/runner/spare.ts";
+
+export type Spare = {
+  readonly environment: ExecutionEnvironment;
+  /** Whom its output goes to, from now on; until then it prints nothing of anybody's. */
+  listen(print: (line: OutputLine) => void | Promise<void>): void;
+};
+
+export class Spares {
+  readonly #count: number;
+  readonly #cwd: string;
+  readonly #log: Log;
+  readonly #byNode = new Map<string, Promise<Spare>[]>();
+  #closed = false;
+
+  constructor(options: { count: number; cwd: string; log: Log }) {
+    this.#count = options.count;
+    this.#cwd = options.cwd;
+    this.#log = options.log;
+  }
+
+  /** A process under this Node that has been told what to be. `startEnv`: variables that Node reads as it starts. */
+  async take(node: string, load: Load, startEnv: Readonly<Record<string, string>>): Promise<Spare> {
+    const plain = Object.keys(startEnv).length === 0;
+    const spare = (plain ? await this.#kept(node) : undefined) ?? (await this.#start(node, startEnv));
+    spare.environment.send(load);
+    if (plain) this.prepare(node);
+    return spare;
+  }
+
+  /** Starts what is missing. */
+  prepare(node: string): void {
+    if (this.#closed) return;
+    const kept = this.#byNode.get(node) ?? [];
+    this.#byNode.set(node, kept);
+    while (kept.length < this.#count) {
+      const spare = this.#start(node, {});
+      kept.push(spare);
+      spare.then(
+        ({ environment }) =>
+          environment.exited.then(() => {
+            remove(kept, spare);
+            return environment[Symbol.asyncDispose]();
+          }),
+        (error: unknown) => {
+          remove(kept, spare);
+          this.#log.warn({ node, reason: messageOf(error) }, "a spare process could not be started");
+        },
+      );
+    }
+  }
+
+  /** Those of other binaries are let go. */
+  async keepOnly(nodes: ReadonlySet<string>): Promise<void> {
+    const gone = [...this.#byNode].filter(([node]) => !nodes.has(node));
+    for (const [node] of gone) this.#byNode.delete(node);
+    await Promise.all(gone.flatMap(([, spares]) => spares.map(end)));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.keepOnly(new Set());
+  }
+
+  async #kept(node: string): Promise<Spare | undefined> {
+    const spare = await this.#byNode.get(node)?.shift()?.catch(() => undefined);
+    // It may have died meanwhile, of a lack of memory for instance.
+    return spare !== undefined && spare.environment.pid !== 0 ? spare : undefined;
+  }
+
+  async #start(node: string, startEnv: Readonly<Record<string, string>>): Promise<Spare> {
+    let print: (line: OutputLine) => void | Promise<void> = () => {};
+    const environment = await ExecutionEnvironment.open({
+      command: [node, "--enable-source-maps", PROGRAMS.runner, "--spare"],
+      cwd: this.#cwd,
+      env: { PATH: process.env["PATH"] ?? "", ...startEnv },
+      ipc: true,
+      onOutput: (line) => print(line),
+      log: this.#log,
+    });
+    return { environment, listen: (listener) => (print = listener) };
+  }
+}
+
+async function end(spare: Promise<Spare>): Promise<void> {
+  const started = await spare.catch(() => undefined);
+  await started?.environment[Symbol.asyncDispose]();
+}
+
+function remove<T>(list: T[], item: T): void {
+  const place = list.indexOf(item);
+  if (place >= 0) list.splice(place, 1);
+}

@@ -1,0 +1,72 @@
+/**
+ * The environment of a worker: AWS's own variables from the stub, the user's from the config, and the few of this
+ * machine without which a program does not run. Nothing else of the daemon's environment reaches the user's code, so
+ * that what works here works in Lambda.
+ */
+import type { WantedFunction, WantedLink } from "../../proto/app.ts";
+
+export type AppOf = { readonly name: string; readonly stage: string; readonly region: string };
+
+/** Of this machine. Proxies and certificates belong to the network that it is in. */
+const OF_THE_MACHINE =
+  /^(?:PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|LC_[A-Z]+|SSH_AUTH_SOCK|NODE_EXTRA_CA_CERTS|SSL_CERT_(?:FILE|DIR)|(?:https?|no|all)_proxy|(?:HTTPS?|NO|ALL)_PROXY)$/;
+
+/** Paths of the other machine. */
+const OF_THE_OTHER = new Set(["LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"]);
+
+/** What a process may have read before it was told its environment: Node itself, OpenSSL, the time zone's data. */
+const READ_AT_START = /^(?:NODE_(?!ENV$)|UV_|SSL_CERT_|TZ$|LD_)/;
+
+export type Variables = {
+  /** The user's and this machine's: another value means another process. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** AWS's own: renewed in a process that stands. */
+  readonly aws: Readonly<Record<string, string>>;
+};
+
+export function variablesFor(options: {
+  readonly wanted: WantedFunction;
+  readonly app: AppOf;
+  readonly project: string;
+  readonly machine: Readonly<Record<string, string | undefined>>;
+  /** Of the sandbox whose event is to be run; of the last one where a client runs it. */
+  readonly sandbox: Readonly<Record<string, string>>;
+}): Variables {
+  const { wanted, app, project, machine, sandbox } = options;
+  const ofMachine = Object.entries(machine).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && OF_THE_MACHINE.test(entry[0]),
+  );
+  const named = new Set(Object.keys(wanted.environment));
+  const aws = Object.entries(sandbox).filter(([name]) => !OF_THE_OTHER.has(name) && !named.has(name));
+  return {
+    settings: {
+      TZ: ":UTC",
+      ...Object.fromEntries(ofMachine),
+      LAMBDA_TASK_ROOT: project,
+      ...links(wanted.link, app),
+      ...wanted.environment,
+    },
+    aws: {
+      // What a function has before any stub has connected.
+      AWS_REGION: app.region,
+      AWS_DEFAULT_REGION: app.region,
+      AWS_LAMBDA_FUNCTION_NAME: wanted.name,
+      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(wanted.memoryMb),
+      AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
+      AWS_EXECUTION_ENV: `AWS_Lambda_${wanted.runtime}`,
+      _HANDLER: wanted.handler,
+      ...Object.fromEntries(aws),
+    },
+  };
+}
+
+/** Those that a process must be started with. */
+export function readAtStart(environment: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => READ_AT_START.test(name)));
+}
+
+/** As SST has them, so that its SDK reads them too. */
+function links(link: readonly WantedLink[], { name, stage }: AppOf): Record<string, string> {
+  const entries = link.map(({ name, properties }) => [`SST_RESOURCE_${name}`, JSON.stringify(properties)]);
+  return { ...Object.fromEntries(entries), SST_RESOURCE_App: JSON.stringify({ name, stage }) };
+}

@@ -1,0 +1,453 @@
+/**
+ * One invocation from event to outcome: recorded, run, answered, delivered; its deadline and its cancel.
+ *
+ *     received ──► begun ──► answered ──► delivered
+ *        │           │           └──────► undelivered: nobody was there to take it
+ *        │           └─ deadline, cancel, the daemon's end: answered with that cause
+ *        └─ too late when it came: answered as expired, never run
+ *
+ * What an earlier daemon left behind is taken up when its stub comes back (`#resumed`), and closed when it does not.
+ */
+import { randomUUID } from "node:crypto";
+
+import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
+import type { LivedevEvent } from "../../proto/events.ts";
+import type { InvocationKey } from "../../proto/frames.ts";
+import { LivedevError, messageOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { Scope } from "../lib/scope.ts";
+import { capture, Stopped, summaryOf } from "./outcome.ts";
+import { OutputBound } from "./output-bound.ts";
+
+/** An event as it comes over the bridge, or from a client of this machine. */
+export type Incoming = {
+  readonly key: InvocationKey;
+  readonly functionName: string;
+  readonly event: Uint8Array;
+  /** By this machine's monotonic clock; may be negative. */
+  remainingMs(): number;
+  /** AWS's absolute deadline: shown, not trusted. */
+  readonly deadlineAt: number;
+  readonly functionArn: string;
+  readonly traceId?: string;
+  readonly clientContext?: string;
+  readonly cognitoIdentity?: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Aborts with a LivedevError when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  position(state: "queued" | "building" | "running"): void;
+  /** Resolves when whoever asked has the whole answer; rejects with a LivedevError when they never will. */
+  deliver(answer: Answer): Promise<void>;
+};
+
+/** What runs a handler, as functions/ does. */
+export type Run = (
+  request: Omit<Incoming, "key" | "signal" | "deliver"> & {
+    readonly requestId: string;
+    begun(info: { readonly codeHash: string; readonly coldStart: boolean }): void;
+    logged(line: { readonly stream: "stdout" | "stderr"; readonly text: string }): void | Promise<void>;
+  },
+  signal: AbortSignal,
+) => Promise<Answer>;
+
+type Context = {
+  readonly functionArn: string;
+  readonly deadlineAt: number;
+  readonly traceId?: string;
+  readonly clientContext?: string;
+  readonly cognitoIdentity?: string;
+};
+
+/** What this part needs of history. */
+export type InvocationsStore = {
+  record(event: LivedevEvent): number;
+  receive(received: {
+    readonly event: {
+      readonly functionName: string;
+      readonly requestId: string;
+      readonly nonce: string;
+      readonly replayOf?: number;
+      readonly local?: boolean;
+    };
+    readonly payload: Uint8Array;
+    readonly context: Context;
+  }): number;
+  answer(answered: {
+    readonly event: Omit<Extract<LivedevEvent, { type: "invocation.answered" }>, "type" | "bytes">;
+    readonly body: Uint8Array;
+    readonly contentType: string;
+    readonly streamed: boolean;
+    readonly bytes?: number;
+  }): number;
+  commit(): void;
+  flushed(): Promise<void>;
+  lookup(
+    key: InvocationKey,
+  ): { readonly id: number; readonly state: string; readonly answer?: Answer } | undefined;
+  unfinished(): readonly {
+    readonly id: number;
+    readonly key: InvocationKey;
+    readonly functionName: string;
+    readonly state: "received" | "begun" | "answered";
+  }[];
+};
+
+export type InvocationsOptions = {
+  readonly store: InvocationsStore;
+  readonly run: Run;
+  /** Whether a function may run again from the start when the daemon died in the middle of it. */
+  readonly retryable?: (functionName: string) => boolean;
+  /** How long the stubs of an earlier daemon's invocations may take to come back. */
+  readonly resumeMs?: number;
+  readonly log: Log;
+};
+
+/** A stub comes back within its grace of 10 s, or never. */
+const RESUME_MS = 15_000;
+/**
+ * We end a handler this much before AWS would, so that the caller reads our sentence and history knows that it was
+ * told, rather than that nobody was there any more.
+ */
+const BEFORE_DEADLINE_MS = 100;
+
+
+export class Invocations implements AsyncDisposable {
+  readonly #options: InvocationsOptions;
+  readonly #scope = new Scope();
+  readonly #running = new Map<number, (reason: Stopped) => void>();
+  /** Left by an earlier daemon, by key, until their stubs come back. */
+  readonly #left = new Map<string, { readonly id: number; readonly functionName: string; readonly state: string }>();
+  #idle: (() => void)[] = [];
+  #leaving: "restarting" | "stopping" | undefined;
+
+  static async open(options: InvocationsOptions): Promise<Invocations> {
+    return new Invocations(options);
+  }
+
+  private constructor(options: InvocationsOptions) {
+    this.#options = options;
+    for (const { id, key, functionName, state } of options.store.unfinished()) {
+      this.#left.set(keyText(key), { id, functionName, state });
+    }
+    const timer = setTimeout(() => this.#closeLeft(), options.resumeMs ?? RESUME_MS);
+    timer.unref();
+    this.#scope.defer(() => clearTimeout(timer));
+  }
+
+  /** Invocations in progress. */
+  get count(): number {
+    return this.#running.size;
+  }
+
+  /** From the bridge, once for each key. Resolves when it came to its end. */
+  async receive(incoming: Incoming): Promise<void> {
+    const known = this.#options.store.lookup(incoming.key);
+    // One that is not begun yet is left to the daemon that comes: its stub sends it again there.
+    if (this.#leaving === "restarting" && (known === undefined || known.state === "received")) {
+      if (known === undefined) this.#record(incoming, {});
+      return;
+    }
+    if (known !== undefined) return this.#resumed(incoming, known);
+    await this.#carry(this.#record(incoming, {}), incoming);
+  }
+
+  /** For a client: on this machine alone. Gives the answer whole, and its row's id. */
+  async runLocally(
+    local: {
+      readonly functionName: string;
+      readonly event: Uint8Array;
+      readonly timeoutMs: number;
+      readonly functionArn: string;
+      readonly replayOf?: number;
+      readonly context?: Pick<Context, "traceId" | "clientContext" | "cognitoIdentity">;
+      readonly environment: Readonly<Record<string, string>>;
+    },
+    signal: AbortSignal,
+  ): Promise<{ readonly id: number; readonly answer: BufferedAnswer; readonly durationMs: number }> {
+    const until = performance.now() + local.timeoutMs;
+    const stopped = new AbortController();
+    const onAbort = () => stopped.abort(new LivedevError("bridge.cancelled", "The client gave it up."));
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    let answer: BufferedAnswer | undefined;
+    const incoming: Incoming = {
+      ...local.context,
+      key: { requestId: randomUUID(), nonce: "" },
+      functionName: local.functionName,
+      event: local.event,
+      remainingMs: () => until - performance.now(),
+      deadlineAt: Date.now() + local.timeoutMs,
+      functionArn: local.functionArn,
+      environment: local.environment,
+      signal: stopped.signal,
+      position: () => {},
+      deliver: async (given) => {
+        answer = await whole(given);
+      },
+    };
+    const { replayOf } = local;
+    const id = this.#record(incoming, { local: true, ...(replayOf !== undefined && { replayOf }) });
+    const began = performance.now();
+    try {
+      await this.#carry(id, incoming);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+    signal.throwIfAborted();
+    if (answer === undefined) throw new Error("a local invocation came to no answer");
+    return { id, answer, durationMs: performance.now() - began };
+  }
+
+  /** Waits for what runs, at most so long; then ends it as interrupted. */
+  async drain(ms: number, leaving: "restarting" | "stopping", signal?: AbortSignal): Promise<void> {
+    this.#leaving = leaving;
+    const late = setTimeout(() => this.#interrupt(), ms);
+    const onAbort = () => this.#interrupt();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+    while (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    clearTimeout(late);
+    signal?.removeEventListener("abort", onAbort);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope.close();
+    await this.drain(0, this.#leaving ?? "stopping");
+  }
+
+  #record(incoming: Incoming, more: { local?: boolean; replayOf?: number }): number {
+    const { key, functionName, event, functionArn, deadlineAt, traceId, clientContext, cognitoIdentity } = incoming;
+    return this.#options.store.receive({
+      event: { functionName, ...key, ...more },
+      payload: event,
+      context: {
+        functionArn,
+        deadlineAt,
+        ...(traceId !== undefined && { traceId }),
+        ...(clientContext !== undefined && { clientContext }),
+        ...(cognitoIdentity !== undefined && { cognitoIdentity }),
+      },
+    });
+  }
+
+  /** The same key as one that an earlier daemon had: what has begun is not begun again. */
+  async #resumed(
+    incoming: Incoming,
+    known: { readonly id: number; readonly state: string; readonly answer?: Answer },
+  ): Promise<void> {
+    this.#left.delete(keyText(incoming.key));
+    const { id, state, answer } = known;
+    if (state === "received") return this.#carry(id, incoming);
+    if (state === "begun" && this.#options.retryable?.(incoming.functionName) === true) {
+      return this.#carry(id, incoming);
+    }
+    if (state === "begun") {
+      const interrupted = interruptedAnswer(incoming.key.requestId);
+      this.#answered(id, incoming, interrupted, 0, interrupted.body, interrupted.body.length);
+      return this.#deliver(id, incoming, interrupted);
+    }
+    await this.#deliver(id, incoming, answer ?? unknownAnswer());
+  }
+
+  async #carry(id: number, incoming: Incoming): Promise<void> {
+    const { requestId } = incoming.key;
+    if (this.#leaving === "stopping") {
+      const refused = errorAnswer("interrupted", "Livedev.NotRun", "livedevd is stopping; the event was not run.");
+      this.#answered(id, incoming, refused, 0, refused.body, refused.body.length);
+      return this.#deliver(id, incoming, refused);
+    }
+    if (incoming.remainingMs() <= 0) {
+      const expired = errorAnswer(
+        "expired",
+        "Livedev.Expired",
+        `RequestId: ${requestId} Error: the event came after its deadline and was not run`,
+      );
+      this.#answered(id, incoming, expired, 0, expired.body, expired.body.length);
+      return this.#deliver(id, incoming, expired);
+    }
+    const controller = new AbortController();
+    const stop = (reason: Stopped) => controller.abort(reason);
+    this.#running.set(id, stop);
+    const timeoutMs = incoming.remainingMs();
+    const deadline = setTimeout(
+      () => stop(timedOut(requestId, timeoutMs)),
+      Math.max(0, timeoutMs - Math.min(BEFORE_DEADLINE_MS, timeoutMs / 10)),
+    );
+    const onGone = () => stop(cancelled(incoming.signal.reason));
+    incoming.signal.addEventListener("abort", onGone, { once: true });
+    if (incoming.signal.aborted) onGone();
+    try {
+      await this.#execute(id, incoming, controller.signal);
+    } finally {
+      clearTimeout(deadline);
+      incoming.signal.removeEventListener("abort", onGone);
+      this.#running.delete(id);
+      if (this.#running.size === 0) for (const wake of this.#idle.splice(0)) wake();
+    }
+  }
+
+  async #execute(id: number, incoming: Incoming, signal: AbortSignal): Promise<void> {
+    const { store, run } = this.#options;
+    const { functionName, key } = incoming;
+    const { requestId } = key;
+    const ids = { id, functionName, requestId };
+    const received = performance.now();
+    let began: number | undefined;
+    const output = new OutputBound(({ stream, text }) =>
+      store.record({ type: "invocation.logged", ...ids, stream, text }),
+    );
+    let answer: Answer;
+    try {
+      answer = await run(
+        {
+          functionName,
+          requestId,
+          event: incoming.event,
+          deadlineAt: incoming.deadlineAt,
+          remainingMs: () => incoming.remainingMs(),
+          functionArn: incoming.functionArn,
+          ...(incoming.traceId !== undefined && { traceId: incoming.traceId }),
+          ...(incoming.clientContext !== undefined && { clientContext: incoming.clientContext }),
+          ...(incoming.cognitoIdentity !== undefined && { cognitoIdentity: incoming.cognitoIdentity }),
+          environment: incoming.environment,
+          position: (state) => incoming.position(state),
+          begun: (info) => {
+            began = performance.now();
+            store.record({ type: "invocation.begun", ...ids, ...info });
+            // Before the handler has the event: a daemon that is killed now must not run it a second time.
+            store.commit();
+          },
+          logged: (line) => output.line(line),
+        },
+        signal,
+      );
+    } catch (error) {
+      answer = signal.aborted ? (signal.reason as Stopped).answer : failureAnswer(error);
+      if (!signal.aborted && !(error instanceof LivedevError)) {
+        this.#options.log.error({ err: error, ...ids }, "an invocation failed inside livedevd");
+      }
+    }
+    const tookMs = () => performance.now() - (began ?? received);
+    if (answer.kind === "buffered") {
+      this.#answered(id, incoming, answer, tookMs(), answer.body, answer.body.length);
+      // On the disk before it is on its way: after a kill it can still be delivered. A full disk holds nobody up.
+      await store.flushed().catch(() => undefined);
+      return this.#deliver(id, incoming, answer);
+    }
+    const captured = capture(answer, signal);
+    const delivered = await settledOf(incoming.deliver(captured.answer));
+    const { body, bytes, failure } = captured.outcome();
+    const end: BufferedAnswer = failure ?? { kind: "buffered", status: "ok", body, contentType: answer.contentType };
+    this.#answered(id, incoming, { ...end, contentType: answer.contentType }, tookMs(), body, bytes, true);
+    this.#told(id, incoming, delivered);
+  }
+
+  async #deliver(id: number, incoming: Incoming, answer: Answer): Promise<void> {
+    this.#told(id, incoming, await settledOf(incoming.deliver(answer)));
+  }
+
+  #told(id: number, { functionName, key }: Incoming, failure: unknown): void {
+    const ids = { id, functionName, requestId: key.requestId };
+    if (failure === undefined) this.#options.store.record({ type: "invocation.delivered", ...ids });
+    else this.#options.store.record({ type: "invocation.undelivered", ...ids, reason: messageOf(failure) });
+  }
+
+  #answered(
+    id: number,
+    { functionName, key }: Incoming,
+    answer: BufferedAnswer,
+    durationMs: number,
+    body: Uint8Array,
+    bytes: number,
+    streamed = false,
+  ): void {
+    this.#options.store.answer({
+      event: { id, functionName, requestId: key.requestId, ...summaryOf(answer), durationMs },
+      body,
+      contentType: answer.contentType,
+      streamed,
+      bytes,
+    });
+  }
+
+  /** The daemon ends, and so does what it runs; the stubs are told. */
+  #interrupt(): void {
+    for (const stop of [...this.#running.values()]) {
+      stop(new Stopped(interruptedAnswer(undefined)));
+    }
+  }
+
+  /** Their stubs have not come back: what they were is all that will be known of them. */
+  #closeLeft(): void {
+    const { store } = this.#options;
+    for (const [key, { id, functionName, state }] of this.#left) {
+      const [requestId = ""] = key.split(" ");
+      const ids = { id, functionName, requestId };
+      if (state !== "answered") {
+        const answer = interruptedAnswer(requestId);
+        store.answer({
+          event: { ...ids, ...summaryOf(answer), durationMs: 0 },
+          body: answer.body,
+          contentType: answer.contentType,
+          streamed: false,
+        });
+      }
+      store.record({ type: "invocation.undelivered", ...ids, reason: "livedevd ended before the stub had the answer" });
+    }
+    this.#left.clear();
+  }
+}
+
+const keyText = ({ requestId, nonce }: InvocationKey) => `${requestId} ${nonce}`;
+
+/** What it was rejected with; undefined where it was fulfilled. */
+async function settledOf(promise: Promise<void>): Promise<unknown> {
+  try {
+    await promise;
+    return undefined;
+  } catch (error) {
+    return error ?? new Error("unknown");
+  }
+}
+
+/** In Lambda's words. @see https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html */
+function timedOut(requestId: string, timeoutMs: number): Stopped {
+  const seconds = (Math.round(timeoutMs / 10) / 100).toFixed(2);
+  const sentence = `RequestId: ${requestId} Error: Task timed out after ${seconds} seconds`;
+  return new Stopped(errorAnswer("timeout", "Sandbox.Timedout", sentence));
+}
+
+function cancelled(reason: unknown): Stopped {
+  return new Stopped(errorAnswer("cancelled", "Livedev.Cancelled", messageOf(reason)));
+}
+
+function interruptedAnswer(requestId: string | undefined): BufferedAnswer {
+  const prefix = requestId === undefined ? "" : `RequestId: ${requestId} `;
+  return errorAnswer(
+    "interrupted",
+    "Livedev.Interrupted",
+    `${prefix}Error: livedevd ended while the handler ran; it was not run again`,
+  );
+}
+
+function unknownAnswer(): BufferedAnswer {
+  return errorAnswer(
+    "interrupted",
+    "Livedev.OutcomeUnknown",
+    "The invocation ran, and its answer is not kept: its outcome is unknown.",
+  );
+}
+
+function failureAnswer(error: unknown): BufferedAnswer {
+  const hint = error instanceof LivedevError && error.hint !== undefined ? ` ${error.hint}` : "";
+  const sentence = error instanceof LivedevError ? `${error.message}${hint}` : `livedevd failed: ${messageOf(error)}`;
+  return errorAnswer("interrupted", "Livedev.NotRun", sentence);
+}
+
+/** A stream, read to its end. */
+async function whole(answer: Answer): Promise<BufferedAnswer> {
+  if (answer.kind === "buffered") return answer;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of answer.chunks) chunks.push(chunk);
+  return { kind: "buffered", status: "ok", body: Buffer.concat(chunks), contentType: answer.contentType };
+}

@@ -1,0 +1,164 @@
+/** The control API's methods: each is one call on one part. */
+import { RPC_PROTOCOL } from "../proto/version.ts";
+
+import type { Daemon } from "./daemon.ts";
+import { diagnose } from "./doctor.ts";
+import {
+  environmentDiffers,
+  eventGone,
+  eventNotJson,
+  messageOf,
+  notLive,
+  protocolDiffers,
+  unknownInvocation,
+} from "./lib/errors.ts";
+import { VERSION } from "./lib/programs.ts";
+import type { MethodTable } from "./rpc/methods.ts";
+
+export function methods(daemon: Daemon): MethodTable {
+  const { store } = daemon;
+  return {
+    async "daemon.hello"({ protocol, version, environment }) {
+      if (protocol !== RPC_PROTOCOL) {
+        throw protocolDiffers({ version: VERSION, protocol: RPC_PROTOCOL }, { version, protocol });
+      }
+      // Where nothing is asked of AWS, its profile does not matter.
+      if (daemon.app?.home === "aws" && environment !== undefined) compareEnvironment(environment);
+      return {
+        protocol: RPC_PROTOCOL,
+        version: VERSION,
+        pid: process.pid,
+        epoch: daemon.epoch,
+        project: daemon.project,
+        app: daemon.appName,
+        stage: daemon.stage,
+        database: store.databaseId,
+      };
+    },
+
+    "daemon.status": async () => daemon.status(),
+
+    async "daemon.stop"({ restarting }, { afterAnswer }) {
+      afterAnswer(() => daemon.stop("a client asked", restarting));
+      return { pid: process.pid };
+    },
+
+    "daemon.doctor": async () => diagnose(daemon),
+
+    "stage.goLive": ({ yes }) => daemon.goLive(yes ?? false),
+
+    "function.list": async () => daemon.functionStates(),
+
+    async "function.invoke"({ functionName, event, type }, { signal }) {
+      await daemon.runnable(functionName);
+      const { home } = daemon;
+      if (home === undefined) throw notLive();
+      const invoked = await home.deploy.invoke({
+        functionName,
+        event: Buffer.from(event),
+        signal,
+        ...(type !== undefined && { type }),
+      });
+      const { statusCode, requestId, functionError, payload } = invoked;
+      return {
+        statusCode,
+        requestId,
+        payload: Buffer.from(payload).toString(),
+        ...(functionError !== undefined && { functionError }),
+      };
+    },
+
+    "function.invokeLocal": ({ functionName, event }, { signal }) =>
+      runLocally(daemon, { functionName, event: checked(event) }, signal),
+
+    async "invocation.replay"({ id, event }, { signal }) {
+      const found = await store.unseal(id);
+      if (found === undefined) {
+        throw (await store.invocation(id)) === undefined ? unknownInvocation(id) : eventGone(id);
+      }
+      const context = found.context === undefined ? {} : (JSON.parse(found.context) as ReplayContext);
+      return runLocally(
+        daemon,
+        {
+          functionName: found.functionName,
+          event: event === undefined ? found.event : checked(event),
+          replayOf: found.id,
+          context,
+        },
+        signal,
+      );
+    },
+
+    "invocation.list": (query) => store.invocations(query),
+
+    async "invocation.get"({ id, reveal }) {
+      const found = await store.invocation(id, { reveal: reveal ?? false });
+      if (found === undefined) throw unknownInvocation(id);
+      return found;
+    },
+
+    async "event.list"({ after, limit, types, functionName }) {
+      const { cursor, events } = await store.events({ after, limit, types, functionName });
+      return { cursor, events: [...events] };
+    },
+  };
+}
+
+type ReplayContext = { traceId?: string; clientContext?: string; cognitoIdentity?: string };
+
+async function runLocally(
+  daemon: Daemon,
+  local: { functionName: string; event: Uint8Array; replayOf?: number; context?: ReplayContext },
+  signal: AbortSignal,
+) {
+  const { wanted, functionArn } = await daemon.runnable(local.functionName);
+  const { traceId, clientContext, cognitoIdentity } = local.context ?? {};
+  const { id, answer, durationMs } = await daemon.invocations.runLocally(
+    {
+      functionName: local.functionName,
+      event: local.event,
+      timeoutMs: wanted.timeoutMs,
+      functionArn,
+      environment: {},
+      ...(local.replayOf !== undefined && { replayOf: local.replayOf }),
+      context: {
+        ...(traceId !== undefined && { traceId }),
+        ...(clientContext !== undefined && { clientContext }),
+        ...(cognitoIdentity !== undefined && { cognitoIdentity }),
+      },
+    },
+    signal,
+  );
+  return {
+    id,
+    status: answer.status,
+    payload: Buffer.from(answer.body).toString(),
+    durationMs,
+    ...(answer.errorType !== undefined && { errorType: answer.errorType }),
+  };
+}
+
+/** As Lambda, which takes nothing but JSON; the bytes go on as they are. */
+function checked(event: string): Uint8Array {
+  try {
+    JSON.parse(event);
+  } catch (error) {
+    throw eventNotJson(messageOf(error));
+  }
+  return Buffer.from(event);
+}
+
+/** Under another profile or region a client would see, and change, other things in AWS than it thinks. */
+function compareEnvironment(client: Readonly<Record<string, string>>): void {
+  if (Object.keys(client).length === 0) return;
+  const differ = (name: string, ours: string | undefined, theirs: string | undefined) => {
+    if ((ours ?? "") !== (theirs ?? "")) throw environmentDiffers(name, ours, theirs);
+  };
+  const { AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION } = process.env;
+  differ("AWS_PROFILE", AWS_PROFILE, client["AWS_PROFILE"]);
+  differ(
+    "AWS_REGION",
+    AWS_REGION ?? AWS_DEFAULT_REGION,
+    client["AWS_REGION"] ?? client["AWS_DEFAULT_REGION"],
+  );
+}
