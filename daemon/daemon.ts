@@ -22,7 +22,15 @@ import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
 import { Functions } from "./functions/functions.ts";
 import { Home, type Standing } from "./home.ts";
 import { Invocations, type Run } from "./invocations/invocations.ts";
-import { codeOf, configBroken, daemonTaken, LivedevError, messageOf, notConfigured, unknownFunction } from "./lib/errors.ts";
+import {
+  codeOf,
+  configBroken,
+  daemonTaken,
+  LivedevError,
+  messageOf,
+  notConfigured,
+  unknownFunction,
+} from "./lib/errors.ts";
 import { Latest } from "./lib/latest.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { processIdentity } from "./lib/process-identity.ts";

@@ -40,7 +40,12 @@ export class Home {
       await Aws.open(
         cloud === undefined
           ? { region, profile, endpoint, log: componentLog(log, "aws") }
-          : { region: cloud.region, endpoint: cloud.endpoint, credentials: cloud, log: componentLog(log, "aws") },
+          : {
+              region: cloud.region,
+              endpoint: cloud.endpoint,
+              credentials: cloud,
+              log: componentLog(log, "aws"),
+            },
       ),
     );
     const deploy = scope.use(

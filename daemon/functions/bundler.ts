@@ -14,7 +14,12 @@ import type { Bundle, Outputs } from "./outputs.ts";
 
 export type BuildResult =
   /** The receiver holds the bundle. */
-  | { readonly kind: "built"; readonly bundle: Bundle; readonly exportPath: string; readonly inputs: BuildInputs }
+  | {
+      readonly kind: "built";
+      readonly bundle: Bundle;
+      readonly exportPath: string;
+      readonly inputs: BuildInputs;
+    }
   | { readonly kind: "failed"; readonly errors: readonly BuildError[]; readonly inputs: BuildInputs }
   | { readonly kind: "cancelled" };
 
@@ -36,10 +41,15 @@ export class Bundler {
   /** One at a time. Never rejects for what is wrong with the user's code or settings. */
   async build(usedAt: number): Promise<BuildResult> {
     const { name, handler, runtime, nodejs } = this.#wanted;
-    if (nodeMajor(runtime) === undefined) return failed(`The runtime ${runtime} cannot run here: only nodejs*.x can.`);
+    if (nodeMajor(runtime) === undefined)
+      return failed(`The runtime ${runtime} cannot run here: only nodejs*.x can.`);
     const { file: entry, exportPath, missing } = await findHandler(this.#project, handler);
     if (entry === undefined) {
-      return { kind: "failed", errors: [noHandler(this.#project, handler, missing)], inputs: { ...NO_INPUTS, looked: missing } };
+      return {
+        kind: "failed",
+        errors: [noHandler(this.#project, handler, missing)],
+        inputs: { ...NO_INPUTS, looked: missing },
+      };
     }
     if (entry !== this.#entry) {
       await this.#contexts.close(this);
@@ -61,7 +71,10 @@ export class Bundler {
     } catch (error) {
       if (!isBuildFailure(error)) return failed(messageOf(error), [entry, ...missing]);
       if (error.errors.some(({ text }) => text === "The build was canceled")) return { kind: "cancelled" };
-      const inputs = await complete(await this.#inputsOfFailed(options, entry), [...error.errors, ...error.warnings]);
+      const inputs = await complete(await this.#inputsOfFailed(options, entry), [
+        ...error.errors,
+        ...error.warnings,
+      ]);
       return { kind: "failed", errors: error.errors.map((message) => this.#buildError(message)), inputs };
     }
     const read = filesOf(made.metafile, this.#project);
@@ -70,7 +83,10 @@ export class Bundler {
     const output = made.outputFiles.find((file) => basename(file.path) === main);
     const key = relative(this.#project, entry).split("\\").join("/");
     const source = made.metafile.inputs[key];
-    const exported = output === undefined ? undefined : exportsOf(output, Object.values(made.metafile.outputs), source?.format);
+    const exported =
+      output === undefined
+        ? undefined
+        : exportsOf(output, Object.values(made.metafile.outputs), source?.format);
     const [wantedExport = ""] = exportPath.split(".");
     if (exported !== undefined && !exported.includes(wantedExport)) {
       return { kind: "failed", errors: [noExport(key, wantedExport, exported)], inputs };
@@ -133,13 +149,17 @@ function exportsOf(
   // esbuild annotates CommonJS output with its names, for Node's own analysis.
   const names = /^0 && \(module\.exports = \{([^}]*)\}\);?$/m.exec(output.text.slice(-100_000))?.[1];
   if (names === undefined || names.includes("...")) return undefined;
-  return names.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  return names
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
 }
 
 function noHandler(project: string, handler: string, missing: readonly string[]): BuildError {
   const stems = new Set(missing.map((file) => relative(project, file).replace(/\.\w+$/, "")));
   const tried = [...stems].map((stem) => `${stem}.{${EXTENSIONS.join(",")}}`);
-  if (tried.length === 0) return { text: `The handler "${handler}" names no export: it should be like "src/api.handler".` };
+  if (tried.length === 0)
+    return { text: `The handler "${handler}" names no export: it should be like "src/api.handler".` };
   return { text: `The handler "${handler}" has no file: looked for ${tried.join(" and ")}.` };
 }
 

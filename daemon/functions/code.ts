@@ -38,7 +38,12 @@ export type Finished = {
 
 type State =
   | { readonly is: "idle" }
-  | { readonly is: "building"; readonly ticket: Urgency; readonly settled: Deferred<void>; savedAt: number | undefined }
+  | {
+      readonly is: "building";
+      readonly ticket: Urgency;
+      readonly settled: Deferred<void>;
+      savedAt: number | undefined;
+    }
   | { readonly is: "ready"; readonly program: Program; readonly inputs: Inputs }
   | { readonly is: "broken"; readonly errors: readonly BuildError[]; readonly inputs: Inputs };
 
@@ -189,7 +194,11 @@ export class Code {
     }
     await this.#running;
     if (this.#state.is === "ready") this.#state.program.bundle.release();
-    this.#state = { is: "broken", errors: [{ text: "livedevd is closing." }], inputs: this.#inputs(NO_INPUTS) };
+    this.#state = {
+      is: "broken",
+      errors: [{ text: "livedevd is closing." }],
+      inputs: this.#inputs(NO_INPUTS),
+    };
     await this.#bundler.close();
   }
 
@@ -218,7 +227,11 @@ export class Code {
         result = await this.#bundler.build(this.#usedAt);
       } catch (error) {
         this.#log.error({ err: error }, "a build failed in an unexpected way");
-        result = { kind: "failed", errors: [{ text: messageOf(error) }], inputs: { ...NO_INPUTS, wide: true } };
+        result = {
+          kind: "failed",
+          errors: [{ text: messageOf(error) }],
+          inputs: { ...NO_INPUTS, wide: true },
+        };
       } finally {
         this.#gate.leave();
       }

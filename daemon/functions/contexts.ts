@@ -67,7 +67,8 @@ export class Contexts {
   }
 
   async closeUnusedSince(time: number): Promise<void> {
-    for (const [owner, entry] of this.#entries) if (!entry.busy && entry.usedAt < time) await this.close(owner);
+    for (const [owner, entry] of this.#entries)
+      if (!entry.busy && entry.usedAt < time) await this.close(owner);
   }
 
   async closeAll(): Promise<void> {
@@ -75,7 +76,9 @@ export class Contexts {
   }
 
   async #trim(): Promise<void> {
-    const idle = [...this.#entries].filter(([, entry]) => !entry.busy).sort(([, a], [, b]) => a.usedAt - b.usedAt);
+    const idle = [...this.#entries]
+      .filter(([, entry]) => !entry.busy)
+      .sort(([, a], [, b]) => a.usedAt - b.usedAt);
     for (const [owner] of idle.slice(0, Math.max(0, this.#entries.size - this.#max))) await this.close(owner);
   }
 }

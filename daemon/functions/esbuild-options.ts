@@ -55,7 +55,9 @@ export type BundlePlan = {
 export function esbuildOptions({ project, wanted, entry, outdir }: BundlePlan): BuildOptions {
   const { nodejs } = wanted;
   const esm = nodejs.format === "esm";
-  const extra = Object.fromEntries(Object.entries(nodejs.esbuild).filter(([name]) => !OURS.has(name))) as BuildOptions;
+  const extra = Object.fromEntries(
+    Object.entries(nodejs.esbuild).filter(([name]) => !OURS.has(name)),
+  ) as BuildOptions;
   const banner = [esm ? COMMONJS_IN_ESM : "", nodejs.banner ?? "", extra.banner?.["js"] ?? ""]
     .filter((part) => part !== "")
     .join("\n");

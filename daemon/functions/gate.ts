@@ -41,7 +41,8 @@ export class Gate {
   check(): void {
     for (;;) {
       let best: Ticket | undefined;
-      for (const ticket of this.#waiting.keys()) if (best === undefined || before(ticket, best)) best = ticket;
+      for (const ticket of this.#waiting.keys())
+        if (best === undefined || before(ticket, best)) best = ticket;
       if (best === undefined || this.#running >= (best.urgent ? this.#max : this.#background)) return;
       this.#running += 1;
       this.#waiting.get(best)?.resolve(true);

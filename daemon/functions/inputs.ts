@@ -87,7 +87,8 @@ function settingsFiles(files: Iterable<string>): Set<string> {
     const start = file.lastIndexOf(NODE_MODULES);
     if (start >= 0) {
       const [scope = "", name = ""] = file.slice(start + NODE_MODULES.length).split(sep);
-      const root = file.slice(0, start + NODE_MODULES.length) + (scope.startsWith("@") ? join(scope, name) : scope);
+      const root =
+        file.slice(0, start + NODE_MODULES.length) + (scope.startsWith("@") ? join(scope, name) : scope);
       found.add(join(root, "package.json"));
       continue;
     }

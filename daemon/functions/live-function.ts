@@ -41,8 +41,11 @@ export class LiveFunction {
   readonly #options: LiveFunctionOptions;
   #setting: Setting;
   readonly #workers = new Set<Worker>();
-  readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout; readonly leave: () => Promise<void> }[] =
-    [];
+  readonly #idle: {
+    readonly worker: Worker;
+    readonly timer: NodeJS.Timeout;
+    readonly leave: () => Promise<void>;
+  }[] = [];
   readonly #waiting: Deferred<void>[] = [];
   #running = 0;
   /** AWS's variables as the last event brought them: what a worker that nobody waits for is started with. */
@@ -302,7 +305,9 @@ export class LiveFunction {
 /** A broken build answers at once: the last good code is never run silently. */
 function buildErrorAnswer(errors: readonly BuildError[]): BufferedAnswer {
   const sentences = errors.map(({ text, file, line, column }) => {
-    const place = [file, line, column === undefined ? undefined : column + 1].filter((part) => part !== undefined);
+    const place = [file, line, column === undefined ? undefined : column + 1].filter(
+      (part) => part !== undefined,
+    );
     return place.length === 0 ? text : `${place.join(":")}: ${text}`;
   });
   const stack = errors.flatMap(({ lineText }) => (lineText === undefined ? [] : [lineText]));

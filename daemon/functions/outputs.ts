@@ -156,11 +156,15 @@ export class Outputs {
 async function hashOf(files: readonly OutputFile[]): Promise<string> {
   const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
   const digests = await Promise.all(
-    sorted.map(async (file) => Buffer.from(await webcrypto.subtle.digest("SHA-256", file.contents as Uint8Array<ArrayBuffer>))),
+    sorted.map(async (file) =>
+      Buffer.from(await webcrypto.subtle.digest("SHA-256", file.contents as Uint8Array<ArrayBuffer>)),
+    ),
   );
   const names = sorted.map((file) => basename(file.path)).join("\n");
   const all = Buffer.concat([Buffer.from(names), ...digests]);
-  return Buffer.from(await webcrypto.subtle.digest("SHA-256", all)).toString("hex").slice(0, 16);
+  return Buffer.from(await webcrypto.subtle.digest("SHA-256", all))
+    .toString("hex")
+    .slice(0, 16);
 }
 
 async function nearestPackages(entry: string): Promise<string | undefined> {

@@ -71,7 +71,10 @@ export class Spares {
   }
 
   async #kept(node: string): Promise<Spare | undefined> {
-    const spare = await this.#byNode.get(node)?.shift()?.catch(() => undefined);
+    const spare = await this.#byNode
+      .get(node)
+      ?.shift()
+      ?.catch(() => undefined);
     // It may have died meanwhile, of a lack of memory for instance.
     return spare !== undefined && spare.environment.pid !== 0 ? spare : undefined;
   }

@@ -110,13 +110,15 @@ const RESUME_MS = 15_000;
  */
 const BEFORE_DEADLINE_MS = 100;
 
-
 export class Invocations implements AsyncDisposable {
   readonly #options: InvocationsOptions;
   readonly #scope = new Scope();
   readonly #running = new Map<number, (reason: Stopped) => void>();
   /** Left by an earlier daemon, by key, until their stubs come back. */
-  readonly #left = new Map<string, { readonly id: number; readonly functionName: string; readonly state: string }>();
+  readonly #left = new Map<
+    string,
+    { readonly id: number; readonly functionName: string; readonly state: string }
+  >();
   #idle: (() => void)[] = [];
   #leaving: "restarting" | "stopping" | undefined;
 
@@ -216,7 +218,8 @@ export class Invocations implements AsyncDisposable {
   }
 
   #record(incoming: Incoming, more: { local?: boolean; replayOf?: number }): number {
-    const { key, functionName, event, functionArn, deadlineAt, traceId, clientContext, cognitoIdentity } = incoming;
+    const { key, functionName, event, functionArn, deadlineAt, traceId, clientContext, cognitoIdentity } =
+      incoming;
     return this.#options.store.receive({
       event: { functionName, ...key, ...more },
       payload: event,
@@ -252,7 +255,11 @@ export class Invocations implements AsyncDisposable {
   async #carry(id: number, incoming: Incoming): Promise<void> {
     const { requestId } = incoming.key;
     if (this.#leaving === "stopping") {
-      const refused = errorAnswer("interrupted", "Livedev.NotRun", "livedevd is stopping; the event was not run.");
+      const refused = errorAnswer(
+        "interrupted",
+        "Livedev.NotRun",
+        "livedevd is stopping; the event was not run.",
+      );
       this.#answered(id, incoming, refused, 0, refused.body, refused.body.length);
       return this.#deliver(id, incoming, refused);
     }
@@ -337,7 +344,12 @@ export class Invocations implements AsyncDisposable {
     const captured = capture(answer, signal);
     const delivered = await settledOf(incoming.deliver(captured.answer));
     const { body, bytes, failure } = captured.outcome();
-    const end: BufferedAnswer = failure ?? { kind: "buffered", status: "ok", body, contentType: answer.contentType };
+    const end: BufferedAnswer = failure ?? {
+      kind: "buffered",
+      status: "ok",
+      body,
+      contentType: answer.contentType,
+    };
     this.#answered(id, incoming, { ...end, contentType: answer.contentType }, tookMs(), body, bytes, true);
     this.#told(id, incoming, delivered);
   }
@@ -392,7 +404,11 @@ export class Invocations implements AsyncDisposable {
           streamed: false,
         });
       }
-      store.record({ type: "invocation.undelivered", ...ids, reason: "livedevd ended before the stub had the answer" });
+      store.record({
+        type: "invocation.undelivered",
+        ...ids,
+        reason: "livedevd ended before the stub had the answer",
+      });
     }
     this.#left.clear();
   }
@@ -440,7 +456,8 @@ function unknownAnswer(): BufferedAnswer {
 
 function failureAnswer(error: unknown): BufferedAnswer {
   const hint = error instanceof LivedevError && error.hint !== undefined ? ` ${error.hint}` : "";
-  const sentence = error instanceof LivedevError ? `${error.message}${hint}` : `livedevd failed: ${messageOf(error)}`;
+  const sentence =
+    error instanceof LivedevError ? `${error.message}${hint}` : `livedevd failed: ${messageOf(error)}`;
   return errorAnswer("interrupted", "Livedev.NotRun", sentence);
 }
 

@@ -1,5 +1,11 @@
 /** What an answer came to, as history keeps it. */
-import { errorAnswer, StreamError, type BufferedAnswer, type FailureCause, type StreamedAnswer } from "../../proto/answer.ts";
+import {
+  errorAnswer,
+  StreamError,
+  type BufferedAnswer,
+  type FailureCause,
+  type StreamedAnswer,
+} from "../../proto/answer.ts";
 
 /** Of a streamed answer, so much is kept; Lambda streams up to 200 MB. */
 const MAX_KEPT_BYTES = 1024 * 1024;
@@ -37,7 +43,10 @@ export class Stopped extends Error {
 export function capture(
   answer: StreamedAnswer,
   signal: AbortSignal,
-): { readonly answer: StreamedAnswer; outcome(): { body: Uint8Array; bytes: number; failure?: BufferedAnswer } } {
+): {
+  readonly answer: StreamedAnswer;
+  outcome(): { body: Uint8Array; bytes: number; failure?: BufferedAnswer };
+} {
   const kept: Uint8Array[] = [];
   let keptBytes = 0;
   let bytes = 0;
@@ -75,7 +84,14 @@ export function capture(
 }
 
 function fromStreamError({ errorType, body }: StreamError): BufferedAnswer {
-  return { kind: "buffered", status: "error", cause: "handler", errorType, body, contentType: "application/json" };
+  return {
+    kind: "buffered",
+    status: "error",
+    cause: "handler",
+    errorType,
+    body,
+    contentType: "application/json",
+  };
 }
 
 /** Nobody read it to its end. */

@@ -36,10 +36,18 @@ export const notConfigured = () =>
   new LivedevError("config.loading", "livedev.config.ts has not been loaded yet.", "Try again in a moment.");
 
 export const configBroken = (message: string) =>
-  new LivedevError("config.broken", `The config cannot be loaded. ${message}`, "Mend it and save: it loads by itself.");
+  new LivedevError(
+    "config.broken",
+    `The config cannot be loaded. ${message}`,
+    "Mend it and save: it loads by itself.",
+  );
 
 export const notLive = () =>
-  new LivedevError("stage.notLive", "The stage is not live: its stubs are not in place.", "Run `livedevd start`.");
+  new LivedevError(
+    "stage.notLive",
+    "The stage is not live: its stubs are not in place.",
+    "Run `livedevd start`.",
+  );
 
 export const stageHoldsCode = (app: string, stage: string, functions: readonly string[]) =>
   new LivedevError(
@@ -51,7 +59,7 @@ export const stageHoldsCode = (app: string, stage: string, functions: readonly s
 export const noWayForStubs = () =>
   new LivedevError(
     "bridge.noWay",
-    'Stubs in AWS have no way to this machine yet: the bridge listens on loopback only.',
+    "Stubs in AWS have no way to this machine yet: the bridge listens on loopback only.",
     'Use home: "local", or an endpoint on this machine.',
   );
 
@@ -73,7 +81,11 @@ export const protocolDiffers = (
   );
 
 export const unknownInvocation = (id: number | string) =>
-  new LivedevError("invocation.unknown", `There is no invocation ${id} in history.`, "`livedev history` lists them.");
+  new LivedevError(
+    "invocation.unknown",
+    `There is no invocation ${id} in history.`,
+    "`livedev history` lists them.",
+  );
 
 export const eventGone = (id: number | string) =>
   new LivedevError(
@@ -83,7 +95,11 @@ export const eventGone = (id: number | string) =>
   );
 
 export const eventNotJson = (reason: string) =>
-  new LivedevError("event.notJson", `The event is not JSON: ${reason}.`, "Lambda takes JSON only; a text needs its quotes.");
+  new LivedevError(
+    "event.notJson",
+    `The event is not JSON: ${reason}.`,
+    "Lambda takes JSON only; a text needs its quotes.",
+  );
 
 // ---- the control socket
 
@@ -244,7 +260,10 @@ export const sandboxLost = (graceMs: number) =>
   new LivedevError("bridge.sandboxLost", `The stub did not come back within ${graceMs / 1000} s.`);
 
 export const deadlinePassed = () =>
-  new LivedevError("bridge.deadlinePassed", "The invocation's deadline passed before the stub had the answer.");
+  new LivedevError(
+    "bridge.deadlinePassed",
+    "The invocation's deadline passed before the stub had the answer.",
+  );
 
 export const stubCancelled = (reason: string) =>
   new LivedevError("bridge.cancelled", `The stub gave the invocation up: ${reason}.`);
@@ -253,7 +272,9 @@ export const bridgeClosed = () =>
   new LivedevError("bridge.closed", "livedevd closed before the stub had the answer.");
 
 export const deliveryFailed = (cause: unknown) =>
-  new LivedevError("bridge.failed", `The answer could not be sent whole: ${messageOf(cause)}.`, undefined, { cause });
+  new LivedevError("bridge.failed", `The answer could not be sent whole: ${messageOf(cause)}.`, undefined, {
+    cause,
+  });
 
 // ---- the config, the stage
 
@@ -338,7 +359,11 @@ export const cloudStateNewer = (file: string) =>
   );
 
 export const cloudFailed = (logFile: string, lastLine: string) =>
-  new LivedevError("cloud.failed", `The local cloud did not start: ${lastLine || "it said nothing."}`, `Its log: ${logFile}`);
+  new LivedevError(
+    "cloud.failed",
+    `The local cloud did not start: ${lastLine || "it said nothing."}`,
+    `Its log: ${logFile}`,
+  );
 
 /** Where the command that starts it failed; `reason` is what it said. */
 export const cloudNotStarted = (reason: string) =>
@@ -347,8 +372,7 @@ export const cloudNotStarted = (reason: string) =>
 export const cloudNotStopped = (pid: number) =>
   new LivedevError("cloud.notStopped", `The local cloud (pid ${pid}) has not stopped within 10 seconds.`);
 
-export const cloudUsage = (message: string) =>
-  new LivedevError("cloud.usage", message, "See --help.");
+export const cloudUsage = (message: string) => new LivedevError("cloud.usage", message, "See --help.");
 
 // ---- AWS, deployment
 
@@ -374,7 +398,9 @@ export const awsDenied = (action: string | undefined, doing: string, cause: unkn
   new LivedevError(
     "aws.denied",
     `AWS denies ${action ?? "this"} (${doing}): ${messageOf(cause)}`,
-    action === undefined ? "The credentials lack a permission." : `The credentials need the permission ${action}.`,
+    action === undefined
+      ? "The credentials lack a permission."
+      : `The credentials need the permission ${action}.`,
     { cause },
   );
 
@@ -407,7 +433,11 @@ export const functionTooLong = (name: string, seconds: number) =>
   );
 
 export const notDeployed = (name: string) =>
-  new LivedevError("function.notDeployed", `The function ${name} is not deployed.`, "Run `livedevd start` first.");
+  new LivedevError(
+    "function.notDeployed",
+    `The function ${name} is not deployed.`,
+    "Run `livedevd start` first.",
+  );
 
 export const stageProtected = (app: string, stage: string) =>
   new LivedevError(

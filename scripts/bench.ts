@@ -1,0 +1,274 @@
+/**
+ * `npm run bench [-- --quick] [-- --json]`: how much livedev adds. Each row is a ratio to a floor that is measured in
+ * the same run, round by round beside it: bare processes that hand the same bytes over the same kinds of hops
+ * (bench-echo.mjs), or the bare tool. Absolute times mean nothing on a shared machine and are shown for scale only.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { createHmac, randomBytes } from "node:crypto";
+import { Agent, request } from "node:http";
+import type { TLSSocket } from "node:tls";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { context } from "esbuild";
+import { WebSocket } from "ws";
+
+import { loadStageKey } from "../daemon/credentials/stage-key.ts";
+import { decodeFrame, encodeFrame } from "../proto/frames.ts";
+import { BRIDGE_PROTOCOL } from "../proto/version.ts";
+import { Rig, ROOT } from "../test/support/rig.ts";
+
+const quick = process.argv.includes("--quick");
+const json = process.argv.includes("--json");
+const ROUNDS = quick ? 5 : 20;
+const CALLS = quick ? 20 : 50;
+const SAVES = quick ? 6 : 25;
+
+const EVENT = JSON.stringify({ text: "x".repeat(1_000) });
+
+type Row = {
+  readonly name: string;
+  /** Median milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly floor: number;
+  readonly ratio: number;
+  readonly bar: number;
+};
+
+const rows: Row[] = [];
+const children: ChildProcess[] = [];
+
+const FILES = {
+  "livedev.config.ts": `
+    import { $config, aws } from "livedev";
+    export default $config({
+      app: () => ({ name: "bench", home: "local" }),
+      async run() { new aws.Function("Echo", { handler: "src/echo.handler", url: true }); },
+    });`,
+  "src/echo.ts": `import { word } from "./word.ts";\nexport const handler = async (event: unknown) => ({ event, word });\n`,
+  "src/word.ts": `export const word = "word-0";\n`,
+};
+
+const rig = Rig.open({ files: FILES });
+try {
+  const urls = await rig.start();
+  const url = new URL(urls["Echo"] ?? "");
+  await whole(url);
+  await chain();
+  await reload(url);
+} finally {
+  for (const child of children) child.kill("SIGKILL");
+  const left = await rig.close();
+  if (left.length > 0) console.error(`outlived the bench: ${left.join("; ")}`);
+}
+show();
+
+/** Function URL → execution environment → stub → bridge → daemon → worker, and back. */
+async function whole(url: URL): Promise<void> {
+  const worker = await part("worker");
+  const middle = await part("middle", worker);
+  const relay = await part("relay", middle);
+  const front = await part("front", relay);
+  await compare("whole path, 1 KB", 8, {
+    ours: () => post(Number(url.port), url.host, EVENT),
+    floor: () => post(front, `127.0.0.1:${front}`, EVENT),
+  });
+}
+
+/** A stub's frame → bridge → worker → answer frame: the daemon alone. */
+async function chain(): Promise<void> {
+  const worker = await part("worker");
+  const middle = await part("middle", worker);
+  const echo = await dial(`wss://127.0.0.1:${middle}`, Buffer.alloc(32, 7), "bench");
+  const floor = () =>
+    new Promise<void>((resolve) => {
+      echo.once("message", () => resolve());
+      echo.send(EVENT);
+    });
+  const stub = await bareStub();
+  await compare("bare chain (frame to answer), 1 KB", 6, { ours: () => stub.invoke(EVENT), floor });
+  stub.close();
+  echo.close();
+}
+
+/** A save → the new code has answered, through the function URL; the floor is esbuild's own rebuild of the same. */
+async function reload(url: URL): Promise<void> {
+  const bare = await context({
+    absWorkingDir: rig.project,
+    entryPoints: ["src/echo.ts"],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    write: false,
+    sourcemap: "linked",
+    outdir: "out",
+  });
+  await bare.rebuild();
+  const ours: number[] = [];
+  const floor: number[] = [];
+  const client = await rig.connect();
+  let ready = (_hash: string) => {};
+  await client.subscribe({ types: ["worker.ready"] }, (events) => {
+    for (const { event } of events) if (event.type === "worker.ready") ready(event.codeHash);
+  });
+  for (let save = 1; save <= SAVES; save++) {
+    const loaded = new Promise<string>((resolve) => (ready = resolve));
+    const began = performance.now();
+    rig.save("src/word.ts", `export const word = "word-${save}";\n`);
+    await loaded;
+    const answer = await post(Number(url.port), url.host, EVENT);
+    ours.push(performance.now() - began);
+    if (!answer.includes(`word-${save}`)) throw new Error(`save ${save} answered with old code: ${answer}`);
+
+    const bareBegan = performance.now();
+    await bare.rebuild();
+    await spawned();
+    floor.push(performance.now() - bareBegan);
+  }
+  await client[Symbol.asyncDispose]();
+  await bare.dispose();
+  add("reload: save to answer of new code", ours, floor, 2.5);
+}
+
+/** A bare Node process, from start to exit: what a reload without a spare would cost at least. */
+function spawned(): Promise<void> {
+  return new Promise((resolve) => {
+    spawn(process.execPath, ["-e", "0"], { stdio: "ignore" }).once("exit", () => resolve());
+  });
+}
+
+async function compare(
+  name: string,
+  bar: number,
+  way: { ours: () => Promise<unknown>; floor: () => Promise<unknown> },
+): Promise<void> {
+  const ours: number[] = [];
+  const floor: number[] = [];
+  for (let warm = 0; warm < 30; warm++) {
+    await way.ours();
+    await way.floor();
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let call = 0; call < CALLS; call++) ours.push(await timed(way.ours));
+    for (let call = 0; call < CALLS; call++) floor.push(await timed(way.floor));
+  }
+  add(name, ours, floor, bar);
+}
+
+function add(name: string, ours: readonly number[], floor: readonly number[], bar: number): void {
+  const [p50, p99, base] = [quantile(ours, 0.5), quantile(ours, 0.99), quantile(floor, 0.5)];
+  rows.push({ name, p50, p99, floor: base, ratio: p50 / base, bar });
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await run();
+  return performance.now() - began;
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+async function part(name: string, next?: number): Promise<number> {
+  const args = [join(ROOT, "scripts", "bench-echo.mjs"), name, ...(next === undefined ? [] : [String(next)])];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  children.push(child);
+  for await (const line of createInterface({ input: child.stdout })) return Number(line);
+  throw new Error(`the echo part ${name} did not start`);
+}
+
+const agent = new Agent({ keepAlive: true });
+
+function post(port: number, host: string, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: "127.0.0.1",
+        port,
+        method: "POST",
+        agent,
+        headers: { host, "content-type": "application/json" },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => resolve(Buffer.concat(chunks).toString()));
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(text);
+  });
+}
+
+function dial(url: string, psk: Uint8Array, identity: string): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, {
+      pskCallback: () => ({ psk, identity }),
+      checkServerIdentity: () => undefined,
+      minVersion: "TLSv1.3",
+      perMessageDeflate: false,
+    } as never);
+    socket.once("open", () => resolve(socket));
+    socket.once("error", reject);
+  });
+}
+
+/** Speaks the bridge's frames itself, so that only the daemon's part of the way is measured. */
+async function bareStub() {
+  const client = await rig.connect();
+  const { bridge, app, stage } = await client.call("daemon.status", {});
+  await client[Symbol.asyncDispose]();
+  const { key, keyId } = await loadStageKey(join(rig.project, ".livedev", rig.stage));
+  const socket = await dial(bridge.address.replace("tls:", "wss:"), key, keyId);
+  const tls = (socket as unknown as { _socket: TLSSocket })._socket;
+  const exported = tls.exportKeyingMaterial(32, "EXPERIMENTAL-livedev", Buffer.alloc(0));
+  const proof = createHmac("sha256", key).update(exported).digest("hex");
+  let sent = 0;
+  let answered = () => {};
+  socket.on("message", (data: Buffer) => {
+    const { seq, frame } = decodeFrame(data);
+    if (seq > 0) socket.send(encodeFrame(0, { type: "ack", received: seq }));
+    if (frame.type === "answer") answered();
+  });
+  socket.send(
+    encodeFrame(0, {
+      type: "hello",
+      protocol: BRIDGE_PROTOCOL,
+      app,
+      stage,
+      functionName: "Echo",
+      sandbox: randomBytes(8).toString("hex"),
+      epoch: null,
+      received: 0,
+      proof,
+      environment: {},
+    }),
+  );
+  return {
+    invoke: (event: string) =>
+      new Promise<void>((resolve) => {
+        answered = resolve;
+        const id = randomBytes(16).toString("hex");
+        const key = { requestId: id, nonce: id };
+        const fields = { remainingMs: 10_000, deadlineAt: Date.now() + 10_000, functionArn: "arn:bench" };
+        socket.send(encodeFrame((sent += 1), { type: "invoke", key, ...fields }, Buffer.from(event)));
+      }),
+    close: () => socket.close(),
+  };
+}
+
+function show(): void {
+  if (json) return console.log(JSON.stringify(rows));
+  const cell = (value: number) => value.toFixed(2).padStart(9);
+  console.log(
+    `\n${"row".padEnd(40)}${"p50 ms".padStart(9)}${"p99 ms".padStart(9)}${"floor".padStart(9)}${"ratio".padStart(9)}${"bar".padStart(9)}`,
+  );
+  for (const { name, p50, p99, floor, ratio, bar } of rows) {
+    console.log(
+      `${name.padEnd(40)}${[p50, p99, floor, ratio, bar].map(cell).join("")}${ratio > bar ? "  over" : ""}`,
+    );
+  }
+}
