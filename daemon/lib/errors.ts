@@ -339,6 +339,30 @@ export const stageInvalid = (stage: string, from: string) =>
     "A stage is 1 to 20 letters, digits and dashes, the first and last no dash: dev, ann, pr-12.",
   );
 
+// ---- watching
+
+export const watchesExhausted = (cause: unknown) =>
+  codeOf(cause) === "ENOSPC"
+    ? new LivedevError(
+        "watch.exhausted",
+        "The system gives no more file watches, so saves are looked for twice a second instead.",
+        "Raise the limit: sudo sysctl fs.inotify.max_user_watches=524288 (in /etc/sysctl.d/ to keep it), then `livedevd restart`.",
+        { cause },
+      )
+    : codeOf(cause) === "EMFILE"
+      ? new LivedevError(
+          "watch.exhausted",
+          "Too many programs watch files, or too many files are open, so saves are looked for twice a second instead.",
+          "Raise the limits: sudo sysctl fs.inotify.max_user_instances=1024, and ulimit -n 65536, then `livedevd restart`.",
+          { cause },
+        )
+      : new LivedevError(
+          "watch.failed",
+          `Files cannot be watched, so saves are looked for twice a second instead: ${messageOf(cause)}.`,
+          undefined,
+          { cause },
+        );
+
 // ---- the local cloud
 
 export const cloudRunning = (stateDir: string, pid: number) =>

@@ -1,0 +1,205 @@
+/**
+ * Changed paths of a project, in batches. They are hints: whoever builds verifies by stat what it read.
+ *
+ *     apply ─► inputs, trees ─► folders (one kernel watch each) ─► changed(path) ─► batches ─► onBatch
+ *                                   └── no more watches ─► poll (stat of each input) ──┘
+ *
+ * Watched are the trees of `folders`, without what names.ts leaves out, and each of `files`, wherever it is: by a watch
+ * on its folder, or, where that does not exist yet, on the nearest one above it. A path is told as it was asked for;
+ * symbolic links inside a tree are not followed, since a build's inputs are real paths and are in `files`.
+ *
+ * The kernel is asked directly, without a watcher library: see ARCHITECTURE.md.
+ */
+import { readFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { basename, dirname, resolve, sep } from "node:path";
+
+import { watchesExhausted } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { Scope } from "../lib/scope.ts";
+import { Batches, type Batch } from "./batches.ts";
+import { Folders, type Extent } from "./folders.ts";
+import { ancestors, Inputs } from "./inputs.ts";
+import { isIgnoredFolder, isNoise } from "./names.ts";
+import { Poll } from "./poll.ts";
+
+export type { Batch };
+
+export type WatchOptions = {
+  readonly root: string;
+  readonly onBatch: (batch: Batch) => void;
+  /** The root was deleted, renamed or replaced; told once. */
+  readonly onGone?: () => void;
+  readonly log: Log;
+};
+
+export type WatchWanted = {
+  /** Relative to the root. */
+  readonly folders: readonly string[];
+  /** Absolute. They may lie outside the root, and may not exist yet. */
+  readonly files: readonly string[];
+};
+
+const ROOT_CHECK_MS = 2_000;
+const FLOOD_EVENTS = 10_000;
+/** How long before its watch a file's change may have been and still be news to whoever asked for it. */
+const BLIND_MS = 5_000;
+/** Time stamps of files are those of the kernel's last tick. */
+const TICK_MS = 10;
+
+export class Watch implements AsyncDisposable {
+  readonly #root: string;
+  readonly #identity: string;
+  readonly #options: WatchOptions;
+  readonly #scope = new Scope();
+  readonly #openedAt = Date.now();
+  readonly #inputs = new Inputs();
+  readonly #folders: Folders;
+  readonly #batches: Batches;
+  #trees: ReadonlySet<string> = new Set();
+  #poll: Poll | undefined;
+  #settled: Promise<unknown> = Promise.resolve();
+  #gone = false;
+
+  /** The walk through the project goes on behind. @throws where there is no such folder. */
+  static async open(options: WatchOptions): Promise<Watch> {
+    const root = resolve(options.root);
+    const watch = new Watch(root, await identity(root), options);
+    watch.apply({ folders: ["."], files: [] });
+    return watch;
+  }
+
+  private constructor(root: string, rootIdentity: string, options: WatchOptions) {
+    this.#root = root;
+    this.#identity = rootIdentity;
+    this.#options = options;
+    this.#batches = new Batches({
+      give: options.onBatch,
+      flooded: () => void this.#folders.renew(),
+      floodEvents: floodEvents(),
+    });
+    this.#folders = new Folders({
+      extent: (folder) => this.#extent(folder),
+      counted: () => this.#batches.count(),
+      changed: (path, extent) => this.#changed(path, extent),
+      placed: (folder) => void this.#lookBack(this.#inputs.in(folder)),
+      lost: (folder) => void this.#lost(folder),
+      refused: (error) => this.#refused(error),
+    });
+    this.#scope.defer(() => this.#batches.close());
+    this.#scope.defer(() => this.#folders.close());
+    this.#scope.defer(() => this.#poll?.close());
+    // A rename of a folder above the root is told to nobody.
+    const timer = setInterval(() => void this.#checkRoot(), ROOT_CHECK_MS).unref();
+    this.#scope.defer(() => clearInterval(timer));
+  }
+
+  /** The only way it is configured: what is watched. Does nothing when called twice. */
+  apply(wanted: WatchWanted): void {
+    if (this.#scope.closed) return;
+    const trees = new Set(wanted.folders.map((folder) => resolve(this.#root, folder)));
+    const known = this.#trees;
+    const newTrees = [...trees].filter((tree) => !known.has(tree));
+    const fewerTrees = [...known].some((tree) => !trees.has(tree));
+    this.#trees = trees;
+    const { added, removed } = this.#inputs.set(wanted.files);
+    if (fewerTrees || removed.length > 0) this.#folders.reconsider();
+    // The folders of inputs first: they are watched before the walk through a large project comes to them.
+    const entering = this.#enterAll(new Set(added.map(dirname)), added).then(() =>
+      this.#enterAll(newTrees, []),
+    );
+    this.#settled = Promise.all([this.#settled, entering]);
+  }
+
+  /** Settles when the watches for all that was asked for so far stand. */
+  async settled(): Promise<void> {
+    await this.#settled;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope.close();
+  }
+
+  async #enterAll(folders: Iterable<string>, files: readonly string[]): Promise<void> {
+    for (const folder of folders) await this.#enter(folder);
+    await this.#lookBack(files);
+  }
+
+  /** Watches the folder, or the nearest one above it that exists, through which it will come. */
+  async #enter(folder: string): Promise<void> {
+    if (await this.#folders.place(folder)) return;
+    for (const above of ancestors(folder)) {
+      // Fresh: the folder may have come in between.
+      if (await this.#folders.place(above, true)) return;
+    }
+  }
+
+  #extent(folder: string): Extent {
+    for (const tree of this.#trees) {
+      if (folder === tree) return "tree";
+      const inside = folder.startsWith(tree.endsWith(sep) ? tree : tree + sep);
+      if (inside && !folder.slice(tree.length).split(sep).some(isIgnoredFolder)) return "tree";
+    }
+    if (this.#inputs.below(folder).size > 0) return "place";
+    const prefix = folder.endsWith(sep) ? folder : folder + sep;
+    return [...this.#trees].some((tree) => tree.startsWith(prefix)) ? "place" : "none";
+  }
+
+  #changed(path: string, extent: Extent): void {
+    if (path === this.#root) void this.#checkRoot();
+    const below = this.#inputs.below(path);
+    const asked = this.#inputs.has(path) || below.size > 0;
+    if (asked || (extent === "tree" && !isNoise(basename(path)))) this.#batches.add(path);
+    for (const file of below) this.#batches.add(file);
+  }
+
+  async #lost(folder: string): Promise<void> {
+    if (this.#scope.closed) return;
+    this.#changed(folder, "tree");
+    await this.#checkRoot();
+    if (!this.#gone) await this.#enter(folder);
+  }
+
+  /** Tells of files that changed between the moment that somebody read them and the moment that their watch stood. */
+  async #lookBack(files: readonly string[]): Promise<void> {
+    for (const file of files) {
+      const placedAt = this.#folders.placedAt(dirname(file));
+      if (placedAt === undefined || Date.now() - placedAt > BLIND_MS) continue;
+      const changedAt = await stat(file).then(
+        ({ ctimeMs }) => ctimeMs,
+        () => -1,
+      );
+      const blindSince = Math.max(this.#openedAt, placedAt - BLIND_MS);
+      if (changedAt > blindSince && changedAt <= placedAt + TICK_MS) this.#batches.add(file);
+    }
+  }
+
+  #refused(error: unknown): void {
+    if (this.#poll !== undefined || this.#scope.closed) return;
+    const { message, hint, code } = watchesExhausted(error);
+    this.#options.log.warn({ code, hint }, message);
+    this.#poll = new Poll({ files: () => this.#inputs, changed: (path) => this.#batches.add(path) });
+  }
+
+  async #checkRoot(): Promise<void> {
+    const found = await identity(this.#root).catch(() => undefined);
+    if (found === this.#identity || this.#gone || this.#scope.closed) return;
+    this.#gone = true;
+    this.#options.onGone?.();
+  }
+}
+
+async function identity(folder: string): Promise<string> {
+  const { dev, ino } = await stat(folder);
+  return `${dev}:${ino}`;
+}
+
+/** Half of what the kernel's queue holds, where that is less than usual. */
+function floodEvents(): number {
+  try {
+    const limit = Number(readFileSync("/proc/sys/fs/inotify/max_queued_events", "utf8"));
+    return limit > 0 ? Math.min(FLOOD_EVENTS, limit / 2) : FLOOD_EVENTS;
+  } catch {
+    return FLOOD_EVENTS;
+  }
+}

@@ -1,0 +1,162 @@
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { createInterface } from "node:readline";
+
+import t from "tap";
+
+import { Batches, type Batch } from "../../daemon/watch/batches.ts";
+import { WatchRig } from "./rig.ts";
+
+t.test("more than a thousand paths at once are one overflow, without a list", async (t) => {
+  const rig = new WatchRig(t, { "src/0.ts": "" });
+  await rig.watch(t);
+  for (let n = 0; n < 1_500; n += 1) rig.save(`src/${n}.ts`, "");
+  const batch = await rig.next(({ overflow }) => overflow);
+  t.same(batch.paths, []);
+  await rig.toldUntilNow();
+  rig.save("src/0.ts", "2");
+  await rig.told(rig.path("src/0.ts"));
+});
+
+const queueLength = () => Number(readFileSync("/proc/sys/fs/inotify/max_queued_events", "utf8"));
+const noQueue = process.platform === "linux" ? false : "the kernel's queue is Linux's own";
+
+t.test(
+  "F34: events that the kernel dropped: an overflow after the last of them, and new folders are found",
+  { skip: noQueue },
+  async (t) => {
+    const rig = new WatchRig(t, { "src/api.ts": "", "moved/x.ts": "" });
+    await rig.watch(t);
+    // While this loop runs nobody reads the queue, so that it really overflows; what comes after is dropped.
+    for (let n = 0; n <= queueLength(); n += 1) rig.save(`src/${n % 2_000}.ts`, `${n}`);
+    rig.save("dropped/deep/y.ts", "");
+    renameSync(rig.path("moved"), rig.path("moved-away"));
+    mkdirSync(rig.path("moved"));
+    writeFileSync(rig.path("moved/x.ts"), "another");
+    const ended = performance.now();
+    const batch = await rig.next(({ overflow }) => overflow);
+    t.ok(performance.now() > ended && batch.at < performance.now());
+
+    for (const path of ["dropped/deep/y.ts", "moved/x.ts", "moved-away/x.ts"]) {
+      // The watches are placed anew after the overflow: it or the save's own event tells, whichever comes first.
+      const told = rig.told(rig.path(path));
+      const saving = setInterval(() => rig.save(path, `${performance.now()}`), 20);
+      await told;
+      clearInterval(saving);
+    }
+    t.equal(rig.batches.filter(({ overflow }) => overflow).length, 0, "one overflow for one flood");
+  },
+);
+
+t.test("a flood is one overflow at its end, and half a second after its start at the latest", async (t) => {
+  const given: Batch[] = [];
+  const waiting: (() => void)[] = [];
+  const batches = new Batches({
+    give: (batch) => {
+      given.push(batch);
+      waiting.shift()?.();
+    },
+    flooded: () => {},
+    floodEvents: 100,
+  });
+  t.teardown(() => batches.close());
+  const one = () => new Promise<void>((resolve) => waiting.push(resolve));
+
+  const first = one();
+  for (let n = 0; n < 1_000; n += 1) {
+    batches.count();
+    batches.add("/same/path");
+  }
+  await first;
+  t.match(given, [{ overflow: true, paths: [] }]);
+
+  const began = performance.now();
+  const second = one();
+  const endless = setInterval(() => {
+    for (let n = 0; n < 200; n += 1) batches.count();
+  }, 5);
+  await second;
+  clearInterval(endless);
+  t.ok(performance.now() - began >= 400, "not while it goes on");
+  t.equal(given.length, 2);
+});
+
+t.test("a large project opens in milliseconds and does not hold up the event loop", async (t) => {
+  const rig = new WatchRig(t);
+  for (let n = 0; n < 1_000; n += 1) {
+    const folder = rig.path(`p${n % 20}/q${n}`);
+    mkdirSync(folder, { recursive: true });
+    for (let file = 0; file < 10; file += 1) writeFileSync(join(folder, `${file}.ts`), "");
+  }
+  const lag = monitorEventLoopDelay({ resolution: 1 });
+  lag.enable();
+  const began = performance.now();
+  const watch = rig.watch(t);
+  await watch;
+  const walked = performance.now() - began;
+  lag.disable();
+  t.comment(
+    `10,000 files in 1,020 folders: ${Math.round(walked)} ms, longest lag ${Math.round(lag.max / 1e6)} ms`,
+  );
+  t.ok(lag.percentile(99) / 1e6 < 50);
+  rig.save("p7/q7/1.ts", "2");
+  await rig.told(rig.path("p7/q7/1.ts"));
+});
+
+/** A user namespace has a limit of its own, which its root may lower: nobody else on the machine is touched. */
+const LIMITED = ["--user", "--map-root-user", "sh", "-c"];
+const LOWER = "echo 4 > /proc/sys/user/max_inotify_watches";
+const noNamespace =
+  process.platform !== "linux"
+    ? "inotify's limit is Linux's own"
+    : spawnSync("unshare", [...LIMITED, LOWER]).status !== 0 && "this machine gives no user namespaces";
+
+t.test(
+  "no watches left: said once with the command that mends it, and saves are still told",
+  { skip: noNamespace },
+  async (t) => {
+    const rig = new WatchRig(
+      t,
+      Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`src/${n}/x.ts`, "1"])),
+    );
+    const program = join(import.meta.dirname, "limited.ts");
+    const inputs = [0, 9].map((n) => rig.path(`src/${n}/x.ts`));
+    const child = spawn(
+      "unshare",
+      [
+        ...LIMITED,
+        `${LOWER} && exec "$0" "$@"`,
+        process.execPath,
+        "--import=tsx",
+        program,
+        rig.project,
+        ...inputs,
+      ],
+      { stdio: ["pipe", "pipe", "inherit"] },
+    );
+    t.teardown(() => child.kill());
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const next = async () => JSON.parse((await lines.next()).value as string) as Record<string, unknown>;
+
+    t.match(await next(), {
+      level: 40,
+      msg: /no more file watches/,
+      hint: /sudo sysctl fs\.inotify\.max_user_watches/,
+    });
+    t.match(await next(), { settled: true });
+    for (const file of inputs) {
+      const saving = setInterval(() => writeFileSync(file, `${performance.now()}`), 100);
+      for (;;) {
+        const line = await next();
+        t.notOk("msg" in line, "said once");
+        if ((line["paths"] as string[]).includes(file)) break;
+      }
+      clearInterval(saving);
+    }
+    child.stdin.end();
+    await once(child, "exit");
+  },
+);
