@@ -179,7 +179,38 @@ export const alreadyProject = (file: string) =>
 export const programFailed = (program: string, how: string) =>
   new LivedevError("program.failed", `${program} could not be run: ${how}.`, "Reinstall livedev.");
 
+export const editorFailed = (editor: string, how: string) =>
+  new LivedevError(
+    "editor.failed",
+    `Nothing was run: the editor \`${editor}\` ended with ${how}.`,
+    "Set $VISUAL or $EDITOR to another.",
+  );
+
+export const notEdited = () =>
+  new LivedevError("editor.emptied", "Nothing was run: the event was left empty.");
+
+export const waitTimedOut = (after: string, instead: readonly string[]) =>
+  new LivedevError(
+    "wait.timeout",
+    instead.length === 0 ? `Not after ${after}.` : `Not after ${after}. ${instead.join("; ")}.`,
+    "`livedev status` says more; --timeout waits longer.",
+  );
+
 // ---- history
+
+export const noDaemonLog = (file: string) =>
+  new LivedevError(
+    "log.missing",
+    `There is no daemon's log yet: ${file} does not exist.`,
+    "Run `livedevd start`.",
+  );
+
+export const editSealed = (id: number | string) =>
+  new LivedevError(
+    "event.sealed",
+    `The event of ${id} cannot be opened: its key is another one now, or it was kept only in part.`,
+    "Give another with --event or --file.",
+  );
 
 export const noHistory = (file: string) =>
   new LivedevError(

@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 
 import { isInterrupt, LivedevError, messageOf, usage } from "../errors.ts";
 import { VERSION } from "../programs.ts";
+import { complete } from "./complete.ts";
 import { EXIT, type Exit } from "./exit.ts";
 import { note, paint, print, printJson, quietOnClosedPipe } from "./output.ts";
 
@@ -85,6 +86,11 @@ export class Cli {
   ): Promise<never> {
     quietOnClosedPipe();
     const program = this.program(summary, examples, commands);
+    if (argv[0] === "__complete") {
+      // A shell is in the middle of drawing a line: nothing but words may reach it.
+      process.stdout.write(await complete(program, argv.slice(1)).catch(() => ""));
+      process.exit(EXIT.done);
+    }
     try {
       await program.parseAsync(argv, { from: "user" });
       // A stream that Ctrl-C ended was interrupted too.

@@ -27,7 +27,7 @@ export function cloudCommand(cli: Cli): Command {
   return cli
     .bare("cloud", "The local cloud: start | stop | status | env | serve. It also runs alone.", EXAMPLES)
     .helpOption(false)
-    .argument("[command...]")
+    .argument("[cloud command...]")
     .allowUnknownOption()
     .passThroughOptions()
     .action(

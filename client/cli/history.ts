@@ -63,7 +63,7 @@ export function historyCommand(cli: Cli): Command {
     .action(
       cli.action<Options>(async ({ args: [id], options }) => {
         await using history = await HistorySource.open(cli, options);
-        if (id === undefined) return list(history, options);
+        if (id === undefined) return await list(history, options);
         const which = /^\d+$/.test(id) ? Number(id) : id;
         const reveal = options.reveal === true ? { reveal: true } : {};
         const invocation = await history.ask("invocation.get", { id: which, ...reveal });

@@ -15,6 +15,7 @@ export type LiveOptions = {
 };
 
 export type WentLive = {
+  readonly app: string;
   readonly urls: Readonly<Record<string, string>>;
   readonly steps: number;
   readonly tookMs: number;
@@ -29,7 +30,13 @@ export async function goLive(cli: Cli, client: LivedevClient, options: LiveOptio
       for (const { event } of events) show(progress, event);
     },
   );
-  const call = (yes: boolean) => client.call("stage.goLive", yes ? { yes } : {}, { signal: cli.signal });
+  const call = async (yes: boolean): Promise<WentLive> => {
+    const { signal } = cli;
+    const live = await client.call("stage.goLive", yes ? { yes } : {}, { signal });
+    // Known to the daemon once its config is loaded: not yet when it greeted us.
+    const { app } = await client.call("daemon.status", {}, { signal });
+    return { app, ...live };
+  };
   try {
     return await call(options.yes === true);
   } catch (error) {
@@ -38,7 +45,7 @@ export async function goLive(cli: Cli, client: LivedevClient, options: LiveOptio
     progress.pause();
     if (!(await agree(`${error.message}\nReplace it by stubs?`, cli.signal))) throw notAgreed();
     progress.resume();
-    return call(true);
+    return await call(true);
   }
 }
 
@@ -54,7 +61,7 @@ function show(progress: Progress, event: LivedevEvent): void {
 }
 
 export function printLive(client: LivedevClient, live: WentLive, json: boolean | undefined): void {
-  const { app, stage, pid } = client.hello;
+  const { stage, pid } = client.hello;
   if (json === true) {
     printJson({
       urls: live.urls,
@@ -68,7 +75,7 @@ export function printLive(client: LivedevClient, live: WentLive, json: boolean |
   }
   const steps = live.steps === 1 ? "1 step" : `${live.steps} steps`;
   const facts = `stage ${stage}, pid ${pid}, ${steps} in ${duration(live.tookMs)}`;
-  print(`${paint("bold", app)} is ${paint("green", "live")} ${paint("dim", `(${facts})`)}`);
+  print(`${paint("bold", live.app)} is ${paint("green", "live")} ${paint("dim", `(${facts})`)}`);
   const urls = Object.entries(live.urls).map(([name, url]) => [name, paint("cyan", url)]);
   if (urls.length > 0) print(table(urls, "  "));
 }

@@ -1,11 +1,16 @@
 /** `livedev <command>`: each command is one file, and one entry here. */
 import { Cli } from "./cli.ts";
 import { cloudCommand } from "./cloud.ts";
+import { completionCommand } from "./completion.ts";
+import { doctorCommand } from "./doctor.ts";
 import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { invokeCommand } from "./invoke.ts";
+import { listCommand } from "./list.ts";
 import { logsCommand } from "./logs.ts";
+import { replayCommand } from "./replay.ts";
 import { statusCommand } from "./status.ts";
+import { waitCommand } from "./wait.ts";
 
 await new Cli("livedev").main(
   "Live AWS Lambda development: deployed functions run on this machine, and every save is live.",
@@ -14,5 +19,17 @@ await new Cli("livedev").main(
     ["livedevd start", "go live: builds, deploys stubs, prints the URLs"],
     ["livedev logs --follow", "what your functions print"],
   ],
-  [initCommand, statusCommand, invokeCommand, logsCommand, historyCommand, cloudCommand],
+  [
+    initCommand,
+    statusCommand,
+    invokeCommand,
+    logsCommand,
+    historyCommand,
+    replayCommand,
+    waitCommand,
+    listCommand,
+    doctorCommand,
+    cloudCommand,
+    completionCommand,
+  ],
 );

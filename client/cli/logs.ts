@@ -1,10 +1,11 @@
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 
 import { historyGone, messageOf, notRunning } from "../errors.ts";
 import { locate } from "../discovery.ts";
 import type { Cli, Common } from "./cli.ts";
+import { daemonLogs } from "./daemon-logs.ts";
 import { HistorySource } from "./history-source.ts";
 import { tailEvents } from "./history-tail.ts";
 import { inert, note, paint, print, printJson } from "./output.ts";
@@ -18,6 +19,7 @@ type Options = Common & {
   readonly limit?: number;
   readonly follow?: boolean;
   readonly grep?: RegExp;
+  readonly daemon?: boolean;
 };
 
 const TYPES = ["invocation.logged", "function.logged"];
@@ -25,21 +27,33 @@ const LINES = 100;
 
 export function logsCommand(cli: Cli): Command {
   return cli
-    .command("logs", "What your functions print. Starts nothing.", [
-      ["livedev logs", "the last 100 lines"],
-      ["livedev logs --follow --fn MyApi", "as they come, over restarts of the daemon"],
-      ["livedev logs --since 10m --grep 'timeout|refused'", "by a regular expression"],
-      ["livedev logs --json | jq -r .text", "one JSON value a line"],
-    ])
+    .command(
+      "logs",
+      "What your functions print; or with --daemon what livedevd says itself. Starts nothing.",
+      [
+        ["livedev logs", "the last 100 lines"],
+        ["livedev logs --follow --fn MyApi", "as they come, over restarts of the daemon"],
+        ["livedev logs --since 10m --grep 'timeout|refused'", "by a regular expression"],
+        ["livedev logs --json | jq -r .text", "one JSON value a line"],
+        ["livedev logs --daemon --follow", "the daemon's own log"],
+      ],
+    )
     .option("--fn <name>", "of this function")
     .option("-f, --follow", "go on until Ctrl-C")
     .option("--since <time>", "printed since: 10m, 2h, 2030-01-31T09:30", parseSince)
     .option("--grep <expression>", "lines that match it", parseExpression)
     .option("--limit <n>", "at most so many lines of the past (default: 100, with --since all)", parseCount)
-    .action(cli.action<Options>(({ options }) => functionLogs(cli, options)));
+    .addOption(new Option("--daemon", "the daemon's own log file").conflicts("fn"))
+    .action(
+      cli.action<Options>(({ options }) => {
+        const limit = options.limit ?? (options.since === undefined ? LINES : Number.POSITIVE_INFINITY);
+        if (options.daemon === true) return daemonLogs({ ...options, limit }, () => cli.signal);
+        return functionLogs(cli, { ...options, limit });
+      }),
+    );
 }
 
-async function functionLogs(cli: Cli, options: Options): Promise<void> {
+async function functionLogs(cli: Cli, options: Options & { readonly limit: number }): Promise<void> {
   await using history = await HistorySource.open(cli, options);
   const { client } = history;
   if (options.follow === true && client === undefined) {
@@ -55,7 +69,7 @@ async function functionLogs(cli: Cli, options: Options): Promise<void> {
   const past = await tailEvents(history, {
     ...filter,
     since,
-    limit: options.limit ?? (since === undefined ? LINES : Number.POSITIVE_INFINITY),
+    limit: options.limit,
     ...(grep === undefined
       ? {}
       : { fits: ({ event }: RecordedEvent) => isLogged(event) && grep.test(event.text) }),

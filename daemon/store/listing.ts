@@ -6,7 +6,7 @@
 import type { Database } from "better-sqlite3";
 
 import type { InvocationSummary } from "../../proto/rpc.ts";
-import { SEALED } from "./redact.ts";
+import { SEALED } from "../../proto/redact.ts";
 import type { PayloadKind } from "./rows.ts";
 import { Term } from "./search.ts";
 import { SHOWN_STATUS, summaryOf, type InvocationRow, type ShownStatus } from "./summary.ts";

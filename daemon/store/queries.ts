@@ -11,7 +11,7 @@ import type { InvocationDetail, InvocationSummary } from "../../proto/rpc.ts";
 import { codeOf, historyMissing, historyNewer, historyUnreadable, LivedevError } from "../lib/errors.ts";
 import { explain, quickCheck } from "./database.ts";
 import { listInvocations, type InvocationQuery } from "./listing.ts";
-import { SEALED } from "./redact.ts";
+import { SEALED } from "../../proto/redact.ts";
 import { placeOf, type PayloadKind } from "./rows.ts";
 import { readMeta, SCHEMA_VERSION, schemaVersion } from "./schema.ts";
 import { revealed, shown } from "./shown.ts";

@@ -5,7 +5,7 @@
 import type { Database } from "better-sqlite3";
 
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
-import { redact } from "./redact.ts";
+import { redact } from "../../proto/redact.ts";
 import type { Vault } from "./vault.ts";
 
 export type PayloadKind = "event" | "answer" | "context";

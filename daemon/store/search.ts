@@ -3,7 +3,7 @@
  * redact is many times dearer than to unseal: so the original bytes are searched first, and only where they may hold
  * the term is it looked for in what is shown. What only the redacted part holds is not found.
  */
-import { SEALED } from "./redact.ts";
+import { SEALED } from "../../proto/redact.ts";
 import { shown } from "./shown.ts";
 
 export class Term {

@@ -3,7 +3,7 @@
  * byte (numbers beyond a double and the order of keys are kept, since nothing is printed anew). Runs in the reader
  * thread: its cost is linear in the payload, but not small.
  */
-import { isSensitiveName, redact, SEALED } from "./redact.ts";
+import { isSensitiveName, redact, SEALED } from "../../proto/redact.ts";
 
 export type Shown = { readonly text: string; readonly sealed: boolean };
 

@@ -1,6 +1,7 @@
 /**
  * What in a text must not be shown: values that look like credentials wherever they stand, and values whose name says
- * so. For log lines and messages, which are stored in clear, and for payloads when they are shown (shown.ts).
+ * so. For log lines and messages, which are stored in clear, for payloads when they are shown (store/shown.ts), and
+ * for the support bundle.
  */
 
 export const SEALED = "«sealed»";

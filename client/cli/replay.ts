@@ -1,0 +1,107 @@
+import type { Command } from "commander";
+
+import type { RpcResult } from "../../proto/rpc.ts";
+
+import { connect } from "../connect.ts";
+import { editSealed, notEdited } from "../errors.ts";
+import type { LivedevClient } from "../client.ts";
+import type { Cli, Common } from "./cli.ts";
+import { answerDiff } from "./diff.ts";
+import { editJson } from "./editor.ts";
+import { readEvent } from "./event-input.ts";
+import { EXIT } from "./exit.ts";
+import { prettyJson } from "./invocation-text.ts";
+import { printAnswer } from "./invoke.ts";
+import { note, print, printJson } from "./output.ts";
+import { duration } from "./time.ts";
+
+type Options = Common & {
+  readonly event?: string;
+  readonly file?: string;
+  readonly edit?: boolean;
+  readonly diff?: boolean;
+};
+
+export function replayCommand(cli: Cli): Command {
+  return cli
+    .command(
+      "replay",
+      "Runs an invocation's event again, on today's code, in a worker here and without AWS. Exit code 4 where the function answers with an error.",
+      [
+        ["livedev replay 12", "by its number in `livedev history`, or its request id"],
+        ["livedev replay 12 --diff", "how the answer differs from the one it got then"],
+        ["livedev replay 12 --edit", "change the event first, in $VISUAL or $EDITOR"],
+        ["livedev replay 12 --file other.json", "with another event"],
+      ],
+    )
+    .argument("<id>", "its number in the list, or its request id")
+    .option("--edit", "opens the event, nothing sealed, in your editor first")
+    .option("--diff", "shows how the two answers differ, in place of the new one")
+    .option("--event <json>", "another event")
+    .option("--file <path>", "another event, from a file; - is stdin")
+    .action(
+      cli.action<Options>(async ({ args: [which = ""], options }) => {
+        const { signal } = cli;
+        const given = await readEvent(options);
+        const id = /^\d+$/.test(which) ? Number(which) : which;
+        await using client = await connect({ ...options, signal });
+        const event = options.edit === true ? await edited(client, id, given, signal) : given;
+        const answer = await client.call(
+          "invocation.replay",
+          { id, ...(event === undefined ? {} : { event }) },
+          { signal },
+        );
+        const exit = answer.status === "ok" ? EXIT.done : EXIT.functionError;
+        if (options.diff === true) await printDiff(client, id, answer, options);
+        else if (options.json === true) printJson(answer);
+        else printAnswer(answer.payload, exit, `${duration(answer.durationMs)}, invocation ${answer.id}`);
+        return exit;
+      }),
+    );
+}
+
+/** `undefined`: left as it was, so that its very bytes run again. */
+async function edited(
+  client: LivedevClient,
+  id: number | string,
+  given: string | undefined,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const recorded = given ?? (await recordedEvent(client, id, signal));
+  const before = `${prettyJson(recorded)}\n`;
+  const after = await editJson(before, signal);
+  if (after === undefined) throw notEdited();
+  return after === before ? given : after;
+}
+
+async function recordedEvent(
+  client: LivedevClient,
+  id: number | string,
+  signal: AbortSignal,
+): Promise<string> {
+  const { event } = await client.call("invocation.get", { id, reveal: true }, { signal });
+  if (event.sealed) throw editSealed(id);
+  return event.text;
+}
+
+async function printDiff(
+  client: LivedevClient,
+  id: number | string,
+  answer: RpcResult<"invocation.replay">,
+  options: Options,
+): Promise<void> {
+  const old = await client.call("invocation.get", { id, reveal: true });
+  const before = old.answer?.text;
+  const diff = answerDiff(before ?? "", answer.payload);
+  if (options.json === true) {
+    printJson({ ...answer, before: before ?? null, same: diff === undefined });
+    return;
+  }
+  const facts = `${old.status} then, ${answer.status} now, in ${duration(answer.durationMs)}, invocation ${answer.id}`;
+  if (before === undefined) note("It got no answer then.");
+  if (diff === undefined) note(`The answers are the same (${facts}).`);
+  else {
+    print(diff);
+    note(facts);
+  }
+}

@@ -1,0 +1,89 @@
+import type { Command } from "commander";
+
+import type { DaemonStatus } from "../../proto/rpc.ts";
+
+import { connect } from "../connect.ts";
+import { LivedevError, waitTimedOut } from "../errors.ts";
+import { printEither, type Cli, type Common } from "./cli.ts";
+import { instead, holds, named, parseCondition, type Condition } from "./condition.ts";
+import { duration, parseDuration } from "./time.ts";
+
+type Options = Common & { readonly for: readonly Condition[]; readonly timeout: number };
+
+/** Events that may change what a condition says. */
+const TYPES = ["daemon.*", "config.*", "build.*", "worker.*", "deploy.*"];
+
+export function waitCommand(cli: Cli): Command {
+  return cli
+    .command(
+      "wait",
+      "Waits until all of what is named holds. Opens the daemon where none runs, and does not go live by itself.",
+      [
+        ["livedev wait --for live --timeout 60s", "in a script, before the tests"],
+        ["livedev wait --for fn:MyApi=ready", "or broken, building, idle; fn:MyApi alone is ready"],
+        ["livedev wait --for config --for live", "several: all of them"],
+      ],
+    )
+    .requiredOption(
+      "--for <condition>",
+      "live, config, fn:<name>=<state>; may be given again",
+      parseCondition,
+    )
+    .option("--timeout <time>", "how long, before exit code 1: 500ms, 60s, 5m", parseDuration, 60_000)
+    .action(
+      cli.action<Options>(async ({ options }) => {
+        const began = performance.now();
+        await until(cli, options);
+        const waitedMs = Math.round(performance.now() - began);
+        printEither(
+          options.json,
+          { waitedMs, for: options.for.map(named) },
+          () => `${options.for.map(named).join(", ")} after ${duration(waitedMs)}.`,
+        );
+      }),
+    );
+}
+
+/**
+ * Status is asked once, and again when something happened or the connection is there again: subscribed first, so
+ * that nothing falls between.
+ */
+async function until(cli: Cli, options: Options): Promise<void> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), options.timeout);
+  const signal = AbortSignal.any([cli.signal, late.signal]);
+  let status: DaemonStatus | undefined;
+  let wake = () => {};
+  let changed = true;
+  const look = () => {
+    changed = true;
+    wake();
+  };
+  signal.addEventListener("abort", look, { once: true });
+  try {
+    await using client = await connect({ ...options, signal, onConnection: look });
+    await using _watching = await client.subscribe({ types: TYPES }, look);
+    void client.closed.then(look);
+    for (;;) {
+      signal.throwIfAborted();
+      changed = false;
+      status = await client.call("daemon.status", {}, { signal }).catch((error: unknown) => {
+        // Between two daemons: `onConnection` says when the next one is there.
+        if (error instanceof LivedevError && /^(?:connection\.lost|daemon\.notRunning)$/.test(error.code))
+          return undefined;
+        throw error;
+      });
+      const now = status;
+      if (now !== undefined && options.for.every((condition) => holds(condition, now))) return;
+      if (!changed) await new Promise<void>((resolve) => (wake = resolve));
+    }
+  } catch (error) {
+    if (!late.signal.aborted || cli.interrupted) throw error;
+    throw waitTimedOut(
+      duration(options.timeout),
+      options.for.flatMap((condition) => instead(condition, status)),
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
