@@ -100,15 +100,20 @@ async function openIn(
     invokeLater: later.add.bind(later),
   };
   const urls = scope.use(FunctionUrls.open({ states, invoker, log }));
+  // Whoever changed the state need not wait until old packages are gone.
+  let collected = Promise.resolve();
+  scope.defer(() => collected);
   const links = new CodeLinks(states, codes, () => endpoint);
 
   const changed = async () => {
     environments.apply();
     await urls.apply();
-    await codes.collect([
-      ...Object.values(states.state.functions).map(({ code }) => code),
-      ...environments.codes(),
-    ]);
+    collected = codes
+      .collect(() => [
+        ...Object.values(states.state.functions).map(({ code }) => code),
+        ...environments.codes(),
+      ])
+      .catch((error: unknown) => log.warn({ err: error }, "old packages could not be removed"));
   };
   const status = (): CloudStatus => ({
     ...serving,

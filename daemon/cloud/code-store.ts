@@ -16,7 +16,10 @@ const MAX_UNZIPPED = 250 * 1024 * 1024;
 
 export class CodeStore {
   readonly #dir: string;
-  readonly #storing = new Map<string, Promise<void>>();
+  /** How often each package is held by a request that has not made it part of the state yet. */
+  readonly #held = new Map<string, number>();
+  /** One change of the folder at a time, so that nothing is removed while somebody relies on finding it. */
+  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -28,22 +31,24 @@ export class CodeStore {
     return new CodeStore(dir);
   }
 
-  /** Throws an AwsError for what is no zip, or one that AWS would not take. Nothing is left behind then. */
-  async add(zip: Uint8Array): Promise<FunctionCode> {
+  /**
+   * Stores the package and holds it while `use` makes it part of the state. Throws an AwsError for what is no zip, or
+   * one that AWS would not take; nothing is left behind then.
+   */
+  async add<T>(zip: Uint8Array, use: (code: FunctionCode) => Promise<T>): Promise<T> {
     if (zip.length === 0) throw invalidZip("the file is empty");
     if (zip.length > MAX_ZIPPED) throw requestTooLarge(70_167_211, "CreateFunction");
     const digest = createHash("sha256").update(zip).digest();
-    const code = { sha256: digest.toString("base64"), size: zip.length };
     const key = digest.toString("hex");
-    // Two functions made at once from one package unpack it once.
-    const storing = this.#storing.get(key) ?? this.#store(key, zip);
-    this.#storing.set(key, storing);
+    this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
     try {
-      await storing;
+      await this.#alone(() => this.#store(key, zip));
+      return await use({ sha256: digest.toString("base64"), size: zip.length });
     } finally {
-      this.#storing.delete(key);
+      const left = (this.#held.get(key) ?? 1) - 1;
+      if (left === 0) this.#held.delete(key);
+      else this.#held.set(key, left);
     }
-    return code;
   }
 
   taskRoot(code: FunctionCode): string {
@@ -54,12 +59,20 @@ export class CodeStore {
     return `${this.taskRoot(code)}.zip`;
   }
 
-  /** Removes whatever is not among `kept`, half-written leftovers of a killed cloud too. */
-  async collect(kept: readonly FunctionCode[]): Promise<void> {
-    const keys = new Set([...kept.map(keyOf), ...this.#storing.keys()]);
-    for (const name of await readdir(this.#dir)) {
-      if (!keys.has(name.slice(0, 64))) await rm(join(this.#dir, name), { recursive: true, force: true });
-    }
+  /** Removes, by and by, whatever is not among `kept`; half-written leftovers of a killed cloud too. */
+  collect(kept: () => readonly FunctionCode[]): Promise<void> {
+    return this.#alone(async () => {
+      const keys = new Set([...kept().map(keyOf), ...this.#held.keys()]);
+      for (const name of await readdir(this.#dir)) {
+        if (!keys.has(name.slice(0, 64))) await rm(join(this.#dir, name), { recursive: true, force: true });
+      }
+    });
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
   }
 
   async #store(key: string, zip: Uint8Array): Promise<void> {

@@ -45,7 +45,8 @@ type Pool = {
   readonly idle: { readonly sandbox: Sandbox; readonly timer: NodeJS.Timeout }[];
   readonly busy: Set<Sandbox>;
   readonly waiting: Waiting[];
-  starting: number;
+  /** Revisions of which a process is being started; their code is in use already. */
+  readonly starting: Set<{ readonly code: FunctionCode }>;
   /** On their way out; they count until they are gone. */
   ending: number;
 };
@@ -85,14 +86,15 @@ export class Environments {
     const pool = this.#pools.get(arn);
     if (pool === undefined) return { starting: 0, running: 0, idle: 0, queued: 0 };
     const { starting, busy, idle, waiting } = pool;
-    return { starting, running: busy.size, idle: idle.length, queued: waiting.length };
+    return { starting: starting.size, running: busy.size, idle: idle.length, queued: waiting.length };
   }
 
   /** What runs somewhere, so that it must stay on disk. */
   codes(): FunctionCode[] {
-    return [...this.#pools.values()].flatMap((pool) =>
-      [...pool.busy, ...pool.idle.map(({ sandbox }) => sandbox)].map(({ lambda }) => lambda.code),
-    );
+    return [...this.#pools.values()].flatMap(({ busy, idle, starting }) => [
+      ...[...busy, ...idle.map(({ sandbox }) => sandbox)].map(({ lambda }) => lambda.code),
+      ...[...starting].map(({ code }) => code),
+    ]);
   }
 
   async invoke(lambda: LambdaFunction, invocation: Invocation): Promise<Invoked> {
@@ -165,21 +167,30 @@ export class Environments {
       return false;
     }
     const waiting = this.#next(pool);
-    pool.starting += 1;
-    this.#open(lambda).then(
+    this.#start(pool, lambda).then(
       (sandbox) => {
-        pool.starting -= 1;
-        pool.busy.add(sandbox);
         if (this.#scope.closed) this.#release(sandbox, false);
         waiting?.resolve(sandbox);
       },
-      (error: unknown) => {
-        pool.starting -= 1;
-        waiting?.reject(error);
-        this.#pump();
-      },
+      (error: unknown) => waiting?.reject(error),
     );
     return true;
+  }
+
+  /** A new environment, busy from the start. */
+  async #start(pool: Pool, lambda: LambdaFunction): Promise<Sandbox> {
+    const starting = { code: lambda.code };
+    pool.starting.add(starting);
+    try {
+      const sandbox = await this.#open(lambda);
+      pool.starting.delete(starting);
+      pool.busy.add(sandbox);
+      return sandbox;
+    } catch (error) {
+      pool.starting.delete(starting);
+      this.#pump();
+      throw error;
+    }
   }
 
   async #open(lambda: LambdaFunction): Promise<Sandbox> {
@@ -210,14 +221,7 @@ export class Environments {
     const lambda = this.#options.states.state.functions[sandbox.lambda.arn] ?? sandbox.lambda;
     pool.busy.delete(sandbox);
     this.#end(pool, sandbox);
-    pool.starting += 1;
-    try {
-      const fresh = await this.#open(lambda);
-      pool.busy.add(fresh);
-      return fresh;
-    } finally {
-      pool.starting -= 1;
-    }
+    return this.#start(pool, lambda);
   }
 
   #release(sandbox: Sandbox, reusable: boolean): void {
@@ -245,7 +249,10 @@ export class Environments {
 
   /** The one that has been idle longest, unless enough are on their way out already. */
   #makeRoom(): void {
-    if (this.#sum(({ ending }) => ending) >= this.queued) return;
+    const { perFunction } = this.#options.limits;
+    // Who waits for its function's own bound is not helped by another's end.
+    const wanted = this.#sum((pool) => Math.min(pool.waiting.length, perFunction - sizeOf(pool)));
+    if (this.#sum(({ ending }) => ending) >= wanted) return;
     const idle = [...this.#pools.values()].flatMap((pool) => {
       const [oldest] = pool.idle;
       return oldest === undefined ? [] : [{ pool, sandbox: oldest.sandbox }];
@@ -281,7 +288,7 @@ export class Environments {
         else this.#end(pool, sandbox);
       }
     }
-    while (this.#sum(({ starting, busy, ending }) => starting + busy.size + ending) > 0) {
+    while (this.#sum(({ starting, busy, ending }) => starting.size + busy.size + ending) > 0) {
       await Promise.all([...this.#ends, new Promise((resolve) => setTimeout(resolve, 10))]);
     }
   }
@@ -326,11 +333,11 @@ export class Environments {
 }
 
 function newPool(arn: string): Pool {
-  return { arn, idle: [], busy: new Set(), waiting: [], starting: 0, ending: 0 };
+  return { arn, idle: [], busy: new Set(), waiting: [], starting: new Set(), ending: 0 };
 }
 
 function sizeOf({ idle, busy, starting, ending }: Pool): number {
-  return idle.length + busy.size + starting + ending;
+  return idle.length + busy.size + starting.size + ending;
 }
 
 const stopping = () => new AwsError(503, "ServiceUnavailableException", "The local cloud is stopping.");

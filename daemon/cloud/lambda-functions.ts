@@ -9,7 +9,7 @@ import type { LambdaCall, LambdaParts } from "./lambda.ts";
 import { checkTags } from "./lambda-tags.ts";
 import { page } from "./pages.ts";
 import { json, type ApiResponse } from "./protocols.ts";
-import type { FunctionCode, LambdaFunction } from "./state.ts";
+import type { LambdaFunction } from "./state.ts";
 
 export async function createFunction(call: LambdaCall, parts: LambdaParts): Promise<ApiResponse> {
   const input = new Input(call.body);
@@ -28,28 +28,29 @@ export async function createFunction(call: LambdaCall, parts: LambdaParts): Prom
     throw validation(
       "1 validation error detected: Value null at 'code' failed to satisfy constraint: Member must not be null",
     );
-  const code = await uploaded(package_, parts);
-  const created: LambdaFunction = {
-    name,
-    arn,
-    region: call.region,
-    revisionId: randomUUID(),
-    lastModified: lambdaDate(),
-    configuration: {
-      ...configuration,
-      architectures: readArchitectures(input) ?? configuration.architectures,
-    },
-    code,
-    tags,
-    policy: [],
-    policyRevisionId: randomUUID(),
-    url: undefined,
-  };
-  await states.update((draft) => {
-    if (draft.functions[arn] !== undefined) throw functionExists(name);
-    draft.functions[arn] = created;
+  return parts.codes.add(uploaded(package_), async (code) => {
+    const created: LambdaFunction = {
+      name,
+      arn,
+      region: call.region,
+      revisionId: randomUUID(),
+      lastModified: lambdaDate(),
+      configuration: {
+        ...configuration,
+        architectures: readArchitectures(input) ?? configuration.architectures,
+      },
+      code,
+      tags,
+      policy: [],
+      policyRevisionId: randomUUID(),
+      url: undefined,
+    };
+    await states.update((draft) => {
+      if (draft.functions[arn] !== undefined) throw functionExists(name);
+      draft.functions[arn] = created;
+    });
+    return json(201, showConfiguration(created, { State: "Pending", LastUpdateStatus: "InProgress" }));
   });
-  return json(201, showConfiguration(created, { State: "Pending", LastUpdateStatus: "InProgress" }));
 }
 
 export async function getFunction(call: LambdaCall, parts: LambdaParts): Promise<ApiResponse> {
@@ -91,15 +92,16 @@ export async function listFunctions(call: LambdaCall, { states }: LambdaParts): 
 export async function updateFunctionCode(call: LambdaCall, parts: LambdaParts): Promise<ApiResponse> {
   const input = new Input(call.body);
   const before = named(call, parts);
-  const code = await uploaded(input, parts);
   const architectures = readArchitectures(input) ?? before.configuration.architectures;
-  if (input.boolean("DryRun") === true) {
-    checkRevision(before, input);
-    return json(200, showConfiguration({ ...before, code }));
-  }
-  return change(call, parts, input, (lambda) => {
-    lambda.code = code;
-    lambda.configuration = { ...lambda.configuration, architectures };
+  return parts.codes.add(uploaded(input), async (code) => {
+    if (input.boolean("DryRun") === true) {
+      checkRevision(before, input);
+      return json(200, showConfiguration({ ...before, code }));
+    }
+    return change(call, parts, input, (lambda) => {
+      lambda.code = code;
+      lambda.configuration = { ...lambda.configuration, architectures };
+    });
   });
 }
 
@@ -153,12 +155,12 @@ async function change(
   return json(200, showConfiguration(changed, { State: "Active", LastUpdateStatus: "InProgress" }));
 }
 
-async function uploaded(input: Input, { codes }: LambdaParts): Promise<FunctionCode> {
+function uploaded(input: Input): Uint8Array {
   if (input.has("ImageUri")) throw unsupported("container images");
   if (input.has("S3Bucket")) throw unsupported("code from S3: send it as ZipFile");
   const zip = input.blob("ZipFile");
   if (zip === undefined) throw invalidParameter("Please provide a source for function code.");
-  return codes.add(zip);
+  return zip;
 }
 
 function checkRevision(lambda: LambdaFunction, input: Input): void {

@@ -64,7 +64,8 @@ void t.test("stray and second answers are refused as AWS refuses them, and chang
   t.equal(shown(await rig.invoke()).value, "the answer");
   t.equal(shown(await rig.invoke()).value, "the answer");
   await rig.line("nowhere");
-  const said = (name: string) => rig.lines.filter(({ text }) => text.startsWith(`${name} `)).map(({ text }) => text);
+  const said = (name: string) =>
+    rig.lines.filter(({ text }) => text.startsWith(`${name} `)).map(({ text }) => text);
   t.same(said("early"), ["early 403 InvalidStateTransition"]);
   t.match(said("init"), ["init 403 InvalidStateTransition"]);
   t.match(said("unknown"), ["unknown 400 InvalidRequestID", "unknown error 400 InvalidRequestID"]);
@@ -114,7 +115,11 @@ void t.test("an error as a runtime posts it is kept byte for byte", async (t) =>
   const one = await rig.invoke(body);
   t.match(one, { kind: "buffered", status: "error", errorType: "Header.Type", cause: "handler" });
   t.ok(one.kind === "buffered" && Buffer.from(one.body).equals(body));
-  t.match(await rig.invoke(body), { errorType: "Body.Type" }, "a client that sends no header has it in the body");
+  t.match(
+    await rig.invoke(body),
+    { errorType: "Body.Type" },
+    "a client that sends no header has it in the body",
+  );
   t.match(await rig.invoke(Buffer.from("no json")), { status: "error" });
 });
 
