@@ -251,7 +251,9 @@ export class Environments {
   #makeRoom(): void {
     const { perFunction } = this.#options.limits;
     // Who waits for its function's own bound is not helped by another's end.
-    const wanted = this.#sum((pool) => Math.min(pool.waiting.length, perFunction - sizeOf(pool)));
+    const wanted = this.#sum((pool) =>
+      Math.min(pool.waiting.length, Math.max(0, perFunction - sizeOf(pool))),
+    );
     if (this.#sum(({ ending }) => ending) >= wanted) return;
     const idle = [...this.#pools.values()].flatMap((pool) => {
       const [oldest] = pool.idle;
