@@ -107,6 +107,8 @@ export const COMMANDS = {
     const variables = {
       AWS_ENDPOINT_URL: serving.endpoint,
       AWS_REGION: serving.region,
+      // What botocore reads: the AWS CLI before version 2, boto3.
+      AWS_DEFAULT_REGION: serving.region,
       AWS_ACCESS_KEY_ID: serving.accessKeyId,
       AWS_SECRET_ACCESS_KEY: serving.secretAccessKey,
     };

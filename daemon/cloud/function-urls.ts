@@ -130,7 +130,9 @@ export class FunctionUrls {
       this.#options.log.error({ err: error }, "a function URL's invocation failed");
       return badGateway();
     });
-    const headers = { ...answer.headers, ...(cors !== undefined && corsHeaders(request, cors)) };
+    // A preflight's own answer says all, and to an origin that is refused nothing.
+    const added = cors === undefined || isPreflight(request) ? {} : corsHeaders(request, cors);
+    const headers = { ...answer.headers, ...added };
     await send(response, { ...answer, headers: { ...headers, "x-amzn-requestid": requestId } });
   }
 

@@ -1,7 +1,7 @@
 /**
  * The processes of execution environments, on record: a cloud that was killed leaves them behind, perhaps frozen, and
- * the next one ends them. Never one that is not ours: a process's start time, or the log stream's name in its
- * environment, which no other process has, must be as recorded.
+ * the next one ends them. Never one that is not ours: a process's start time, or the mark in its environment, which
+ * no other process has, must be as recorded. A stub hands Lambda's own variables on to local workers, never this one.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,14 +9,17 @@ import { join } from "node:path";
 import { codeOf } from "../lib/errors.ts";
 import { isAlive, processIdentity } from "../lib/process-identity.ts";
 
-type Recorded = { readonly pid: number; readonly identity: string; readonly logStream: string };
+type Recorded = { readonly pid: number; readonly identity: string; readonly mark: string };
+
+/** Inherited by all of an environment's processes, also those that leave its group. The runner strips LIVEDEV_*. */
+export const MARK = "_LIVEDEV_SANDBOX";
 
 /** Synchronous, so that nothing can come between a process's start and its record. Gives what removes the record. */
-export function record(stateDir: string, pid: number, logStream: string): () => void {
+export function record(stateDir: string, pid: number, mark: string): () => void {
   const identity = pid === 0 ? undefined : processIdentity(pid);
   if (identity === undefined) return () => undefined;
-  const file = join(folder(stateDir), `${pid}.json`);
-  const recorded: Recorded = { pid, identity, logStream };
+  const file = join(folder(stateDir), `${mark}.json`);
+  const recorded: Recorded = { pid, identity, mark };
   mkdirSync(folder(stateDir), { recursive: true, mode: 0o700 });
   writeFileSync(file, JSON.stringify(recorded), { mode: 0o600 });
   return () => rmSync(file, { force: true });
@@ -31,12 +34,16 @@ export async function endLeftovers(stateDir: string): Promise<number> {
     ended += 1;
     kill(-pid, pid);
   }
-  for (const pid of strays(records)) {
-    ended += 1;
-    kill(pid);
-  }
+  ended += endStrays(records.map(({ mark }) => mark));
   rmSync(folder(stateDir), { recursive: true, force: true });
   return ended;
+}
+
+/** Ends the processes that left an environment's group, and outlived it. Gives their number. */
+export function endStrays(marks: readonly string[]): number {
+  const pids = strays(marks);
+  for (const pid of pids) kill(pid);
+  return pids.length;
 }
 
 const folder = (stateDir: string) => join(stateDir, "environments");
@@ -67,15 +74,17 @@ function kill(...targets: number[]): void {
 }
 
 /** Linux shows each process's environment to its own user. */
-function strays(records: readonly Recorded[]): number[] {
-  if (process.platform !== "linux" || records.length === 0) return [];
-  const marks = records.map(({ logStream }) => `AWS_LAMBDA_LOG_STREAM_NAME=${logStream}`);
+function strays(marks: readonly string[]): number[] {
+  if (process.platform !== "linux" || marks.length === 0) return [];
+  const wanted = new Set(marks.map((mark) => `${MARK}=${mark}`));
   const pids = list("/proc")
     .map(Number)
     .filter((pid) => pid > 1 && pid !== process.pid);
   return pids.filter((pid) => {
-    const environment = read(`/proc/${pid}/environ`).split("\0");
-    return marks.some((mark) => environment.includes(mark)) && processIdentity(pid) !== undefined;
+    const environment = read(`/proc/${pid}/environ`);
+    // Most processes have no mark at all: they are passed over without being taken apart.
+    if (!environment.includes(`${MARK}=`)) return false;
+    return environment.split("\0").some((one) => wanted.has(one)) && processIdentity(pid) !== undefined;
   });
 }
 

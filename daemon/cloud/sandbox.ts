@@ -2,7 +2,7 @@
  * One execution environment of one revision of a function: frozen between invocations, with credentials and a log
  * stream of its own.
  */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 import { errorAnswer, StreamError, type Answer } from "../../proto/answer.ts";
@@ -30,6 +30,8 @@ const TIMED_OUT = Symbol("timed out");
 
 export class Sandbox {
   readonly lambda: LambdaFunction;
+  /** In the environment of all its processes. */
+  readonly mark: string;
   readonly bornAt = performance.now();
   readonly #environment: ExecutionEnvironment;
   readonly #options: SandboxOptions;
@@ -44,7 +46,8 @@ export class Sandbox {
     const { lambda, taskRoot, session, endpoint } = options;
     const [day = ""] = new Date().toISOString().split("T");
     const logStream = `${day.replaceAll("-", "/")}/[$LATEST]${randomBytes(16).toString("hex")}`;
-    const setting = { lambda, taskRoot, session, endpoint, logStream };
+    const mark = randomUUID();
+    const setting = { lambda, taskRoot, session, endpoint, logStream, mark };
     // What init code prints belongs to the first invocation, as in Lambda.
     const log = { tail: new LogTail() };
     const environment = await ExecutionEnvironment.open({
@@ -57,20 +60,21 @@ export class Sandbox {
       },
       log: options.log,
     });
-    const forget = record(options.stateDir, environment.pid, logStream);
-    return new Sandbox(options, environment, log, forget);
+    const forget = record(options.stateDir, environment.pid, mark);
+    return new Sandbox(options, environment, log, { mark, forget });
   }
 
   private constructor(
     options: SandboxOptions,
     environment: ExecutionEnvironment,
     log: { tail: LogTail },
-    forget: () => void,
+    leftover: { readonly mark: string; readonly forget: () => void },
   ) {
     this.lambda = options.lambda;
     this.#options = options;
     this.#environment = environment;
-    this.#forget = forget;
+    this.mark = leftover.mark;
+    this.#forget = leftover.forget;
     this.#tail = log.tail;
     this.#startTail = () => (this.#tail = log.tail = new LogTail());
     this.#ready = environment.ready.then(() => {
@@ -167,6 +171,10 @@ export class Sandbox {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#environment[Symbol.asyncDispose]();
+  }
+
+  /** When none of its processes is left: a cloud that starts anew need not look for them. */
+  forget(): void {
     this.#forget();
   }
 

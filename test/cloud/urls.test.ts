@@ -104,7 +104,11 @@ void t.test("bytes go in as base64, and come back as bytes", async (t) => {
     t.equal(answer.headers["x-base64"], "true", type);
     t.ok(answer.body.equals(bytes), type);
   }
-  const zipped = await call(url, { method: "PUT", headers: { "content-type": "text/plain", "content-encoding": "gzip" }, body: bytes });
+  const zipped = await call(url, {
+    method: "PUT",
+    headers: { "content-type": "text/plain", "content-encoding": "gzip" },
+    body: bytes,
+  });
   t.equal(zipped.headers["x-base64"], "true");
 });
 
@@ -114,12 +118,25 @@ void t.test("what a function answers becomes a response", async (t) => {
       "index.js": `exports.handler = async ({ body }) => { const asked = JSON.parse(body); if (asked.fail) throw new Error("no"); return asked.answer; };`,
     }),
   );
-  const answered = (answer: unknown) => call(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ answer }) });
-  t.match(await answered({ statusCode: 201, headers: { "X-Own": "1", "content-type": "text/plain" }, cookies: ["a=1; Path=/", "b=2"], body: "made" }), {
-    status: 201,
-    headers: { "x-own": "1", "content-type": "text/plain", "set-cookie": ["a=1; Path=/", "b=2"] },
-    body: Buffer.from("made"),
-  });
+  const answered = (answer: unknown) =>
+    call(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ answer }),
+    });
+  t.match(
+    await answered({
+      statusCode: 201,
+      headers: { "X-Own": "1", "content-type": "text/plain" },
+      cookies: ["a=1; Path=/", "b=2"],
+      body: "made",
+    }),
+    {
+      status: 201,
+      headers: { "x-own": "1", "content-type": "text/plain", "set-cookie": ["a=1; Path=/", "b=2"] },
+      body: Buffer.from("made"),
+    },
+  );
   const plain = await answered({ hello: "you" });
   t.match(plain, { status: 200, headers: { "content-type": "application/json" } });
   t.same(parsed(plain), { hello: "you" });
@@ -127,19 +144,35 @@ void t.test("what a function answers becomes a response", async (t) => {
   t.equal((await answered({ statusCode: 204 })).status, 204);
   const inferred = await answered({ statusCode: 200, body: "x" });
   t.equal(inferred.headers["content-type"], "application/json");
-  for (const wrong of [{ statusCode: 99 }, { statusCode: "abc" }, { statusCode: 200, headers: { a: {} } }, { statusCode: 200, headers: { "a\nb": "x" } }, { statusCode: 200, headers: { a: "x\r\nset-cookie: evil=1" } }]) {
+  for (const wrong of [
+    { statusCode: 99 },
+    { statusCode: "abc" },
+    { statusCode: 200, headers: { a: {} } },
+    { statusCode: 200, headers: { "a\nb": "x" } },
+    { statusCode: 200, headers: { a: "x\r\nset-cookie: evil=1" } },
+  ]) {
     const answer = await answered(wrong);
     t.match(answer, { status: 502, headers: { "set-cookie": undefined } }, JSON.stringify(wrong));
     t.same(parsed(answer), { Message: "Internal Server Error" });
   }
-  const failed = await call(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ fail: true }) });
+  const failed = await call(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ fail: true }),
+  });
   t.equal(failed.status, 502);
 });
 
 void t.test("only its own names reach it", async (t) => {
   const url = await cloud.url(await cloud.function(ECHO));
   const { port } = new URL(url);
-  for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1", `127.1:${port}`, `0.0.0.0:${port}`, ""]) {
+  for (const host of [
+    "evil.example",
+    `evil.example:${port}`,
+    "127.0.0.1",
+    `127.1:${port}`,
+    `0.0.0.0:${port}`,
+  ]) {
     t.equal((await call(url, { headers: { host } })).status, 403, host);
   }
   t.equal((await call(url, { headers: { host: `localhost:${port}` } })).status, 200);
@@ -147,7 +180,9 @@ void t.test("only its own names reach it", async (t) => {
 
 void t.test("a URL that nobody was allowed to call is forbidden", async (t) => {
   const FunctionName = await cloud.function(ECHO);
-  const { FunctionUrl = "" } = await lambda.send(new CreateFunctionUrlConfigCommand({ FunctionName, AuthType: "NONE" }));
+  const { FunctionUrl = "" } = await lambda.send(
+    new CreateFunctionUrlConfigCommand({ FunctionName, AuthType: "NONE" }),
+  );
   const answer = await call(FunctionUrl);
   t.equal(answer.status, 403);
   t.same(parsed(answer), { Message: "Forbidden" });
@@ -171,8 +206,17 @@ void t.test("with AWS_IAM, a signature is asked for, and its owner stands in the
 });
 
 void t.test("CORS is answered as the config says, preflights without the function", async (t) => {
-  const Cors = { AllowOrigins: ["https://*.shop.example"], AllowMethods: ["PUT"], AllowHeaders: ["x-own"], MaxAge: 60, AllowCredentials: true, ExposeHeaders: ["x-shown"] };
-  const FunctionName = await cloud.function({ "index.js": "exports.handler = async () => ({ statusCode: 418 });" });
+  const Cors = {
+    AllowOrigins: ["https://*.shop.example"],
+    AllowMethods: ["PUT"],
+    AllowHeaders: ["x-own"],
+    MaxAge: 60,
+    AllowCredentials: true,
+    ExposeHeaders: ["x-shown"],
+  };
+  const FunctionName = await cloud.function({
+    "index.js": "exports.handler = async () => ({ statusCode: 418 });",
+  });
   const url = await cloud.url(FunctionName, { Cors });
   const origin = "https://www.shop.example";
   const asked = { origin, "access-control-request-method": "PUT", "access-control-request-headers": "X-Own" };
@@ -186,13 +230,21 @@ void t.test("CORS is answered as the config says, preflights without the functio
       "access-control-max-age": "60",
     },
   });
-  for (const more of [{ origin: "https://evil.example" }, { "access-control-request-method": "DELETE" }, { "access-control-request-headers": "x-other" }]) {
+  for (const more of [
+    { origin: "https://evil.example" },
+    { "access-control-request-method": "DELETE" },
+    { "access-control-request-headers": "x-other" },
+  ]) {
     const { headers } = await call(url, { method: "OPTIONS", headers: { ...asked, ...more } });
     t.equal(headers["access-control-allow-origin"], undefined, JSON.stringify(more));
   }
   t.match(await call(url, { method: "PUT", headers: { origin } }), {
     status: 418,
-    headers: { "access-control-allow-origin": origin, "access-control-expose-headers": "x-shown", vary: "Origin" },
+    headers: {
+      "access-control-allow-origin": origin,
+      "access-control-expose-headers": "x-shown",
+      vary: "Origin",
+    },
   });
   const foreign = await call(url, { method: "PUT", headers: { origin: "https://evil.example" } });
   t.equal(foreign.headers["access-control-allow-origin"], undefined);
@@ -224,7 +276,10 @@ void t.test("a streaming URL sends each piece as it is written, with the status 
   t.match([bare.status, await bare.text()], [200, "first second"]);
   await lambda.send(new UpdateFunctionUrlConfigCommand({ FunctionName, InvokeMode: "BUFFERED" }));
   const buffered = await fetch(`${url}?port=${port}`);
-  t.match([buffered.status, buffered.headers.get("x-own"), await buffered.text()], [203, "1", "first second"]);
+  t.match(
+    [buffered.status, buffered.headers.get("x-own"), await buffered.text()],
+    [203, "1", "first second"],
+  );
 });
 
 void t.test("bodies up to six megabytes, and no more", async (t) => {
