@@ -89,7 +89,7 @@ export class Daemon {
   #deployed: Deployed;
   #home: Home | undefined;
   #stopping: AbortController | undefined;
-  #rewatch: NodeJS.Immediate | undefined;
+  #rewatching = false;
 
   readonly #configuring = new Latest(() => this.#reconfigure());
   readonly #deploying = new Latest(() => this.#putStubsInPlace());
@@ -289,15 +289,12 @@ export class Daemon {
 
   /** The bridge's name for a stub's address outlives a restart: stubs have it in their settings. */
   async #openBridge(record: (event: LivedevEvent) => number): Promise<Bridge> {
-    const daemon = this;
     const open = (port: number) =>
       Bridge.open({
         host: BRIDGE_HOST,
         port,
         epoch: this.epoch,
-        get app() {
-          return daemon.appName;
-        },
+        app: () => this.appName,
         stage: this.stage,
         keys: () => [this.#key],
         // Until the config is there, nobody knows better than the stub.
@@ -373,8 +370,11 @@ export class Daemon {
   }
 
   #inputsChanged(): void {
-    this.#rewatch ??= setImmediate(() => {
-      this.#rewatch = undefined;
+    if (this.#rewatching) return;
+    // Many builds end at once.
+    this.#rewatching = true;
+    setImmediate(() => {
+      this.#rewatching = false;
       if (!this.#scope.closed) this.#watchInputs();
     });
   }

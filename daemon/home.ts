@@ -2,13 +2,11 @@
  * Where the app is deployed to: the local cloud, or AWS. Both through the same clients and the same deployment; only
  * the endpoint differs.
  */
-import { join } from "node:path";
-
 import type { WantedApp } from "../proto/app.ts";
 
 import { Aws } from "./aws/aws.ts";
 import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
-import { Deploy, type DeployOptions, type Standing } from "./deploy/deploy.ts";
+import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
 import { noWayForStubs, stageHoldsCode } from "./lib/errors.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { PROGRAMS } from "./lib/programs.ts";

@@ -21,16 +21,16 @@ const body = async (stream) => {
 
 const post = (port, bytes) =>
   new Promise((resolve, reject) => {
-    const outgoing = request({ host: "127.0.0.1", port, method: "POST", agent }, (response) =>
-      body(response).then(resolve, reject),
-    );
+    const outgoing = request({ host: "127.0.0.1", port, method: "POST", agent }, (response) => {
+      body(response).then(resolve, reject);
+    });
     outgoing.on("error", reject);
     outgoing.end(bytes);
   });
 
 const http = (answer) => {
   const server = createServer((incoming, response) => {
-    body(incoming)
+    void body(incoming)
       .then(answer)
       .then((bytes) => response.end(bytes));
   });
@@ -61,7 +61,9 @@ switch (part) {
     const server = createTlsServer({ minVersion: "TLSv1.3", pskCallback: () => KEY });
     const sockets = new WebSocketServer({ server, perMessageDeflate: false });
     sockets.on("connection", (socket) => {
-      socket.on("message", async (data) => socket.send(await post(Number(next), data)));
+      socket.on("message", (data) => {
+        void post(Number(next), data).then((answer) => socket.send(answer));
+      });
     });
     server.listen(0, "127.0.0.1", () => console.log(server.address().port));
     break;

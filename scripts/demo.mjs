@@ -17,7 +17,7 @@ const HANDLER = join(PROJECT, "src", "api.ts");
 const OLD_GREETING = "Welcome to the bookshop";
 const NEW_GREETING = "Welcome back, the shop has been redecorated";
 
-const terminal = process.stdout.isTTY === true;
+const terminal = process.stdout.isTTY;
 const colours = terminal && !process.env.NO_COLOR;
 const paint = (style, text) => (colours ? styleText(style, text) : text);
 const say = (text = "") => console.log(text);
@@ -28,7 +28,10 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => i
 try {
   await cleanUp();
   mkdirSync(PROJECT, { recursive: true });
-  cpSync(EXAMPLE, PROJECT, { recursive: true, filter: (path) => !/[\\/](node_modules|\.livedev)$/.test(path) });
+  cpSync(EXAMPLE, PROJECT, {
+    recursive: true,
+    filter: (path) => !/[\\/](node_modules|\.livedev)$/.test(path),
+  });
   await demo();
 } catch (error) {
   if (!interrupted.signal.aborted) {
@@ -47,12 +50,21 @@ async function demo() {
   );
   const url = JSON.parse(started.trim().split("\n").at(-1)).urls.MyApi;
 
-  await using client = await connect({ project: PROJECT });
+  // Not `await using`: Node 20 does not know it, and nothing compiles this file.
+  const client = await connect({ project: PROJECT });
+  try {
+    await showLoop(client, url);
+  } finally {
+    await client.close();
+  }
+}
+
+async function showLoop(client, url) {
   const logs = [];
-  let onBuild;
-  await client.subscribe({ types: ["invocation.logged", "build.finished"] }, (events) => {
+  let onReady;
+  await client.subscribe({ types: ["invocation.logged", "worker.ready"] }, (events) => {
     for (const { event } of events) {
-      if (event.type === "build.finished") onBuild?.(event);
+      if (event.type === "worker.ready") onReady?.(event);
       else if (logs.showing) show(event);
       else logs.push(event);
     }
@@ -65,13 +77,14 @@ async function demo() {
 
   say();
   say(`Editing ${relative(ROOT, HANDLER)}: the greeting becomes “${NEW_GREETING}”`);
-  const rebuilt = new Promise((resolve) => (onBuild = resolve));
+  const loaded = new Promise((resolve) => (onReady = resolve));
   writeFileSync(HANDLER, readFileSync(HANDLER, "utf8").replace(OLD_GREETING, NEW_GREETING));
-  const build = await untilInterrupted(rebuilt);
-  say(paint("green", `Reloaded in ${Math.round(build.sinceSaveMs ?? build.tookMs)} ms: saved, built, and a new worker ready.`));
+  const { sinceSaveMs } = await untilInterrupted(loaded);
+  say(paint("green", `Reloaded in ${Math.round(sinceSaveMs)} ms: saved, built, and a new worker ready.`));
 
   const { greeting } = JSON.parse(await ask(url));
-  if (greeting !== NEW_GREETING) throw new SetupError("The edited handler did not answer: the reload failed.");
+  if (greeting !== NEW_GREETING)
+    throw new SetupError("The edited handler did not answer: the reload failed.");
 
   say();
   say("What it printed:");
@@ -91,7 +104,9 @@ async function ask(url) {
   const began = performance.now();
   const response = await fetch(url, { signal: interrupted.signal });
   const body = await response.text();
-  say(`  GET /  →  ${response.status} ${body}  ${paint("dim", `(${Math.round(performance.now() - began)} ms)`)}`);
+  say(
+    `  GET /  →  ${response.status} ${body}  ${paint("dim", `(${Math.round(performance.now() - began)} ms)`)}`,
+  );
   return body;
 }
 
@@ -116,7 +131,9 @@ async function cleanUp() {
 }
 
 function livedevd(...args) {
-  return run(process.execPath, [join(ROOT, "dist", "livedevd.js"), ...args, "--project", PROJECT], { cwd: PROJECT });
+  return run(process.execPath, [join(ROOT, "dist", "livedevd.js"), ...args, "--project", PROJECT], {
+    cwd: PROJECT,
+  });
 }
 
 function livedev(...args) {

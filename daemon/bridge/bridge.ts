@@ -23,7 +23,8 @@ export type BridgeOptions = {
   readonly port: number;
   /** This daemon instance. */
   readonly epoch: string;
-  readonly app: string;
+  /** Asked at each hello: a config may give it another name. */
+  app(): string;
   readonly stage: string;
   /** The current key first; on rotation the previous one stays for a while. */
   keys(): readonly StageKey[];
@@ -122,11 +123,10 @@ export class Bridge {
   }
 
   #hello(connection: Connection, hello: Hello): void {
-    const { app, stage } = this.#options;
     const refusal = refusalOf(hello, {
       protocol: BRIDGE_PROTOCOL,
-      app,
-      stage,
+      app: this.#options.app(),
+      stage: this.#options.stage,
       key: connection.key,
       exported: connection.exported,
       functionKnown: (name) => this.#options.functionKnown?.(name) ?? true,

@@ -132,9 +132,13 @@ export class Deploy {
 
   /** Functions of this stage that hold deployed code, which `apply` would put stubs in place of; by component. */
   async holdingCode(app: WantedApp): Promise<readonly string[]> {
-    const live = new Map(app.functions.filter(({ dev }) => dev).map((wanted) => [nameInAws(app, wanted), wanted]));
+    const live = new Map(
+      app.functions.filter(({ dev }) => dev).map((wanted) => [nameInAws(app, wanted), wanted]),
+    );
     const { functions } = await this.#deployed(await this.#calls(), [...live.keys()]);
-    return functions.filter(({ stub, nameInAws: name }) => !stub && live.has(name)).map(({ component }) => component);
+    return functions
+      .filter(({ stub, nameInAws: name }) => !stub && live.has(name))
+      .map(({ component }) => component);
   }
 
   /** Through AWS, the whole way. `functionName` is the component's. */

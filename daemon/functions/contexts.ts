@@ -33,7 +33,7 @@ export class Contexts {
       // esbuild's process died (out of memory, killed), and every context with it: once more, in another.
       this.#entries.clear();
       await stop();
-      return await this.#build(owner, options, usedAt);
+      return this.#build(owner, options, usedAt);
     }
   }
 

@@ -5,7 +5,11 @@ import { homedir, tmpdir } from "node:os";
 import { registryFile, registryFolder, socketPath, socketSeed } from "../../proto/discovery.ts";
 
 export function controlSocket(project: string, stage: string): string {
-  return socketPath(process.env["XDG_RUNTIME_DIR"] || tmpdir(), process.geteuid?.() ?? 0, digestOf(project, stage));
+  return socketPath(
+    process.env["XDG_RUNTIME_DIR"] || tmpdir(),
+    process.geteuid?.() ?? 0,
+    digestOf(project, stage),
+  );
 }
 
 /** This daemon's entry in the user's list of all daemons. */

@@ -134,7 +134,7 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
       case "build.finished":
       case "build.failed":
       case "worker.started":
-    case "worker.ready":
+      case "worker.ready":
       case "worker.exited":
       case "function.logged":
       case "sandbox.connected":

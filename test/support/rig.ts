@@ -4,7 +4,17 @@
  * what outlived it.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -32,7 +42,8 @@ export class Rig {
       XDG_RUNTIME_DIR: join(root, "run"),
       NO_COLOR: "1",
     };
-    for (const dir of [this.project, join(root, "home"), join(root, "tmp")]) mkdirSync(dir, { recursive: true });
+    for (const dir of [this.project, join(root, "home"), join(root, "tmp")])
+      mkdirSync(dir, { recursive: true });
     mkdirSync(join(root, "run"), { mode: 0o700 });
   }
 
@@ -42,7 +53,10 @@ export class Rig {
     const rig = new Rig(realpathSync(mkdtempSync(join(tmpdir(), "ld-"))));
     if (options.example !== undefined) {
       const from = join(ROOT, "examples", options.example);
-      cpSync(from, rig.project, { recursive: true, filter: (path) => !/[\\/](node_modules|\.livedev)$/.test(path) });
+      cpSync(from, rig.project, {
+        recursive: true,
+        filter: (path) => !/[\\/](node_modules|\.livedev)$/.test(path),
+      });
     }
     symlinkSync(join(ROOT, "node_modules"), join(rig.project, "node_modules"));
     for (const [path, text] of Object.entries(options.files ?? {})) rig.save(path, text);

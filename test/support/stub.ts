@@ -114,7 +114,7 @@ export async function openBridge(
     host: "127.0.0.1",
     port: 0,
     epoch: "epoch-1",
-    app: "shop",
+    app: () => "shop",
     stage: "dev",
     keys: () => [{ keyId: KEY_ID, key: Buffer.from(KEY, "hex") }],
     record: (event) => events.push(event),
