@@ -50,7 +50,7 @@ const FILES = {
   "src/word.ts": `export const word = "word-0";\n`,
 };
 
-const rig = Rig.open({ files: FILES });
+await using rig = Rig.open({ files: FILES });
 try {
   const urls = await rig.start();
   const url = new URL(urls["Echo"] ?? "");
@@ -59,8 +59,6 @@ try {
   await reload(url);
 } finally {
   for (const child of children) child.kill("SIGKILL");
-  const left = await rig.close();
-  if (left.length > 0) console.error(`outlived the bench: ${left.join("; ")}`);
 }
 show();
 

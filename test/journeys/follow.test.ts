@@ -17,14 +17,12 @@ export default $config({
 };
 
 t.test("a client follows a daemon's events through its restart, none missed and none doubled", async (t) => {
-  const rig = Rig.open({ files: FILES });
-  t.teardown(async () => t.same(await rig.close(), []));
+  await using rig = Rig.open({ files: FILES });
   await rig.start();
 
   // The twenty lines that any script can write.
   const seqs: number[] = [];
-  const client = await connect({ project: rig.project, environment: {} });
-  t.teardown(() => client[Symbol.asyncDispose]());
+  await using client = await connect({ project: rig.project, environment: {} });
   const { cursor } = await client.call("event.list", { limit: 1 });
   let enough = () => {};
   await client.subscribe({ after: { ...cursor, seq: 0 } }, (events) => {
@@ -33,7 +31,8 @@ t.test("a client follows a daemon's events through its restart, none missed and 
   });
 
   for (let round = 0; round < 3; round++) {
-    for (let call = 0; call < 5; call++) await client.call("function.invoke", { functionName: "Echo", event: "{}" });
+    for (let call = 0; call < 5; call++)
+      await client.call("function.invoke", { functionName: "Echo", event: "{}" });
     t.equal((await rig.livedevd("restart")).code, 0);
   }
   const echoed = await rig.livedev("invoke", "Echo", "--event", "1");

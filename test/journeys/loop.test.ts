@@ -35,13 +35,12 @@ async function watching(rig: Rig) {
         await new Promise<void>((resolve) => (wake = resolve));
       }
     },
-    close: () => client[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
 }
 
 t.test("the example answers through its function URL, and a save is live at the next event", async (t) => {
-  const rig = Rig.open({ example: "api" });
-  t.teardown(async () => t.same(await rig.close(), [], "nothing outlives the daemon and the cloud"));
+  await using rig = Rig.open({ example: "api" });
 
   const { MyApi: url = "" } = await rig.start();
   const first = await fetch(url);
@@ -59,8 +58,7 @@ t.test("the example answers through its function URL, and a save is live at the 
   });
   t.same(await quote.json(), { lines: [{ id: "walden", count: 2 }], total: "19.80 EUR" });
 
-  const watch = await watching(rig);
-  t.teardown(() => watch.close());
+  await using watch = await watching(rig);
   // The very next request after the save, with no wait for anything in between.
   rig.edit("src/api.ts", "Welcome to the bookshop", "Good evening");
   await watch.next("build.finished");
@@ -103,17 +101,15 @@ export default $config({
 `;
 
 t.test("a save in mid-invocation: the running one finishes on its code, the next runs the new", async (t) => {
-  const rig = Rig.open({
+  await using rig = Rig.open({
     files: {
       "livedev.config.ts": CONFIG,
       "src/slow.ts": SLOW("old"),
       "src/other.ts": "export const handler = async () => 'other';",
     },
   });
-  t.teardown(async () => t.same(await rig.close(), []));
   await rig.start();
-  const watch = await watching(rig);
-  t.teardown(() => watch.close());
+  await using watch = await watching(rig);
 
   const gate = `${rig.root}/gate`;
   const running = rig.livedev("invoke", "Slow", "--event", JSON.stringify({ until: gate }));
@@ -135,17 +131,15 @@ t.test("a save in mid-invocation: the running one finishes on its code, the next
 });
 
 t.test("a save that does not compile answers with the build error, until it is mended", async (t) => {
-  const rig = Rig.open({
+  await using rig = Rig.open({
     files: {
       "livedev.config.ts": CONFIG,
       "src/slow.ts": SLOW("fine"),
       "src/other.ts": "export const handler = async () => 'other';",
     },
   });
-  t.teardown(async () => t.same(await rig.close(), []));
   await rig.start();
-  const watch = await watching(rig);
-  t.teardown(() => watch.close());
+  await using watch = await watching(rig);
   t.equal((await rig.livedev("invoke", "Slow", "--event", "{}")).stdout.trim(), '"fine"');
 
   rig.save("src/slow.ts", "export const handler = async () => {\n  return 1 +;\n};\n");
@@ -164,19 +158,20 @@ t.test("a save that does not compile answers with the build error, until it is m
 });
 
 t.test("big numbers, key order and every byte of an event arrive as they were sent", async (t) => {
-  const rig = Rig.open({
+  await using rig = Rig.open({
     files: {
       "livedev.config.ts": CONFIG,
       "src/slow.ts": SLOW("x"),
       "src/other.ts": "export const handler = async (event: unknown) => event;",
     },
   });
-  t.teardown(async () => t.same(await rig.close(), []));
   await rig.start();
   const event = '{"b":1,"1":2,"n":12345678901234567890,"é":"\\u0000"}';
   await rig.livedev("invoke", "Other", "--event", event);
   const { stdout } = await rig.livedev("history", "--json");
   const { id } = JSON.parse(stdout.trim().split("\n")[0] ?? "") as { id: number };
-  const whole = JSON.parse((await rig.livedev("history", String(id), "--json")).stdout) as { event: { text: string } };
+  const whole = JSON.parse((await rig.livedev("history", String(id), "--json")).stdout) as {
+    event: { text: string };
+  };
   t.equal(whole.event.text, event);
 });

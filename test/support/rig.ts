@@ -158,8 +158,8 @@ export class Rig {
     return found;
   }
 
-  /** Stops the daemon and the cloud; gives the processes that outlived them, and ends those. */
-  async close(): Promise<readonly string[]> {
+  /** Stops the daemon and the cloud. Throws where a process outlived them; ends it all the same. */
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.livedevd("stop");
     await this.livedev("cloud", "stop");
     const left = process.platform === "linux" ? await this.processes() : [];
@@ -171,6 +171,10 @@ export class Rig {
       }
     }
     rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
-    return left.map(({ command }) => command);
+    if (left.length > 0) {
+      throw new Error(
+        `${left.length} processes outlived daemon and cloud: ${left.map(({ command }) => command).join("; ")}`,
+      );
+    }
   }
 }
