@@ -199,12 +199,24 @@ export const sqliteMissing = (cause: unknown) =>
 export const historyMissing = (file: string) =>
   new LivedevError("store.missing", `There is no history yet: ${file} does not exist.`);
 
+export const historyDamaged = (file: string, cause: unknown) =>
+  new LivedevError(
+    "store.damaged",
+    `${file} is damaged: ${messageOf(cause)}.`,
+    "The next `livedevd start` moves it aside and begins a new one.",
+    { cause },
+  );
+
 export const historyUnreadable = (file: string, cause: unknown) =>
+  new LivedevError("store.unreadable", `${file} could not be read: ${messageOf(cause)}.`, undefined, {
+    cause,
+  });
+
+export const historyNotRecovered = (file: string, folder: string) =>
   new LivedevError(
     "store.unreadable",
-    `${file} could not be read: ${messageOf(cause)}.`,
-    "The next `livedevd start` moves a damaged file aside and begins a new one.",
-    { cause },
+    `${file} was not closed cleanly, and what was written last can only be read where its folder may be written.`,
+    `Make it writable for your user: chmod u+w ${folder}`,
   );
 
 // ---- the bridge

@@ -4,7 +4,7 @@
  */
 import type { Database } from "better-sqlite3";
 
-import type { Answer } from "../../proto/answer.ts";
+import type { Answer, BufferedAnswer } from "../../proto/answer.ts";
 import type { InvocationKey } from "../../proto/frames.ts";
 import type { PayloadRow } from "./queries.ts";
 import { placeOf } from "./rows.ts";
@@ -33,12 +33,12 @@ export type UnfinishedInvocation = {
 export class Lookups {
   readonly #vault: Vault;
   readonly #databaseId: string;
-  readonly #statements: ReturnType<typeof prepare>;
+  readonly #statements: ReturnType<typeof prepareLookups>;
 
   constructor(db: Database, vault: Vault, databaseId: string) {
     this.#vault = vault;
     this.#databaseId = databaseId;
-    this.#statements = prepare(db);
+    this.#statements = prepareLookups(db);
   }
 
   lastSeq(): number {
@@ -81,20 +81,36 @@ export class Lookups {
     if (payload === undefined || row.status === null || payload.kept < payload.bytes) return undefined;
     const body = this.#vault.unseal(payload.sealed, placeOf(this.#databaseId, row.id, "answer"));
     if (body === undefined) return undefined;
-    const contentType = payload.content_type;
-    if (payload.streamed === 1) {
-      // A stream that ended in an error has no answer that could be given as a whole.
-      return row.status === "ok" ? { kind: "streamed", contentType, chunks: once(body) } : undefined;
-    }
-    return {
-      kind: "buffered",
+    return answerOf({
       status: row.status,
-      body,
-      contentType,
       ...(row.error_type === null ? {} : { errorType: row.error_type }),
       ...(row.cause === null ? {} : { cause: row.cause }),
-    };
+      contentType: payload.content_type,
+      streamed: payload.streamed === 1,
+      body,
+    });
   }
+}
+
+/** An answer that was kept whole, to be delivered again. */
+export function answerOf({
+  status,
+  contentType,
+  streamed,
+  body,
+  errorType,
+  cause,
+}: Omit<BufferedAnswer, "kind"> & { readonly streamed: boolean }): Answer | undefined {
+  // A stream that ended in an error has no answer that could be given as a whole.
+  if (streamed) return status === "ok" ? { kind: "streamed", contentType, chunks: once(body) } : undefined;
+  return {
+    kind: "buffered",
+    status,
+    body,
+    contentType,
+    ...(errorType === undefined ? {} : { errorType }),
+    ...(cause === undefined ? {} : { cause }),
+  };
 }
 
 // oxlint-disable-next-line typescript/require-await -- a stream of one chunk
@@ -102,7 +118,7 @@ async function* once(chunk: Uint8Array): AsyncIterable<Uint8Array> {
   yield chunk;
 }
 
-function prepare(db: Database) {
+export function prepareLookups(db: Database) {
   return {
     lastSeq: db.prepare<[], number>("SELECT coalesce(max(seq), 0) FROM events").pluck(),
     byKey: db.prepare<[string, string], InvocationRow>(

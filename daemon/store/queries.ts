@@ -2,18 +2,17 @@
  * What is read from history: by the reader thread of a running daemon, or by a program of its own where none runs.
  * The connection is read-only, each query sees one committed state, and payloads come out redacted.
  */
-import { existsSync } from "node:fs";
-
-import Sqlite, { type Database, type Statement } from "better-sqlite3";
+import type { Database, Statement } from "better-sqlite3";
 
 import type { Cursor, LivedevEvent, RecordedEvent } from "../../proto/events.ts";
-import type { InvocationDetail, InvocationSummary } from "../../proto/rpc.ts";
-import { codeOf, historyMissing, historyNewer, historyUnreadable, LivedevError } from "../lib/errors.ts";
-import { explain, quickCheck } from "./database.ts";
-import { listInvocations, type InvocationQuery } from "./listing.ts";
 import { SEALED } from "../../proto/redact.ts";
+import type { InvocationDetail, InvocationSummary } from "../../proto/rpc.ts";
+import { codeOf, historyDamaged, historyUnreadable, LivedevError } from "../lib/errors.ts";
+import { isDamage, quickCheck } from "./database.ts";
+import { listInvocations, type InvocationQuery } from "./listing.ts";
+import { openForReading } from "./read-only.ts";
 import { placeOf, type PayloadKind } from "./rows.ts";
-import { readMeta, SCHEMA_VERSION, schemaVersion } from "./schema.ts";
+import { readMeta } from "./schema.ts";
 import { revealed, shown } from "./shown.ts";
 import { summaryOf, type InvocationRow } from "./summary.ts";
 import { keyFileOf, Vault } from "./vault.ts";
@@ -64,12 +63,9 @@ export class Queries {
 
   /** @throws LivedevError where there is no history, or none that we can read. */
   constructor(file: string) {
-    if (!existsSync(file)) throw historyMissing(file);
     this.#file = file;
     try {
-      this.#db = new Sqlite(file, { readonly: true, fileMustExist: true, timeout: 1_000 });
-      const version = schemaVersion(this.#db);
-      if (version > SCHEMA_VERSION) throw historyNewer(file, version, SCHEMA_VERSION);
+      this.#db = openForReading(file);
       this.#databaseId = readMeta(this.#db, "id") ?? "";
     } catch (error) {
       throw this.#explained(error);
@@ -162,8 +158,9 @@ export class Queries {
 
   #explained(error: unknown): unknown {
     if (error instanceof LivedevError) return error;
-    if (!(codeOf(error) ?? "").startsWith("SQLITE_")) return explain(this.#file, error);
-    return historyUnreadable(this.#file, error);
+    // SQLITE_ERROR: tables that are not what the file's version says.
+    if (isDamage(error) || codeOf(error) === "SQLITE_ERROR") return historyDamaged(this.#file, error);
+    return codeOf(error) === undefined ? error : historyUnreadable(this.#file, error);
   }
 
   #number(sql: string): number | null | undefined {

@@ -6,6 +6,7 @@ import type { Database } from "better-sqlite3";
 
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 import { redact } from "../../proto/redact.ts";
+import type { LineRedactor } from "./redact-lines.ts";
 import type { Vault } from "./vault.ts";
 
 export type PayloadKind = "event" | "answer" | "context";
@@ -31,15 +32,21 @@ export function invocationIdOf(event: LivedevEvent, seq: number): number | null 
 
 /** Text that a user's code wrote is stored in clear: what looks like a credential in it is not stored at all. */
 // oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
-export function withoutSecrets(event: LivedevEvent): LivedevEvent {
+export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): LivedevEvent {
   switch (event.type) {
     case "invocation.logged":
+      return { ...event, text: lines.redact(`${event.id}/${event.stream}`, event.text) };
     case "function.logged":
-      return { ...event, text: redact(event.text) };
+      return { ...event, text: lines.redact(`${event.functionName}/${event.stream}`, event.text) };
     case "invocation.answered":
-      return event.errorMessage === undefined
-        ? event
-        : { ...event, errorMessage: redact(event.errorMessage) };
+      return {
+        ...event,
+        ...(event.errorType === undefined ? {} : { errorType: redact(event.errorType) }),
+        ...(event.errorMessage === undefined ? {} : { errorMessage: redact(event.errorMessage) }),
+      };
+    case "invocation.undelivered":
+    case "sandbox.disconnected":
+      return { ...event, reason: redact(event.reason) };
     case "config.failed":
     case "deploy.failed":
       return { ...event, message: redact(event.message) };
@@ -60,11 +67,9 @@ export function withoutSecrets(event: LivedevEvent): LivedevEvent {
     case "worker.ready":
     case "worker.exited":
     case "sandbox.connected":
-    case "sandbox.disconnected":
     case "invocation.received":
     case "invocation.begun":
     case "invocation.delivered":
-    case "invocation.undelivered":
     case "deploy.started":
     case "deploy.stepped":
     case "deploy.finished":

@@ -12,13 +12,14 @@ import type { Database } from "better-sqlite3";
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 import type { InvocationKey } from "../../proto/frames.ts";
 import type { InvocationDetail, InvocationSummary } from "../../proto/rpc.ts";
-import { messageOf } from "../lib/errors.ts";
+import { codeOf, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { Scope } from "../lib/scope.ts";
 import {
   CHECK_AT_ONCE_BYTES,
   explain,
+  isDamage,
   isStorageError,
   openDatabase,
   quickCheck,
@@ -27,13 +28,16 @@ import {
 import { follow, type FollowOptions, type FollowSink } from "./follow.ts";
 import { Journal } from "./journal.ts";
 import type { InvocationQuery } from "./listing.ts";
-import { Lookups, type KnownInvocation, type UnfinishedInvocation } from "./lookups.ts";
+import { Lookups, prepareLookups, type KnownInvocation, type UnfinishedInvocation } from "./lookups.ts";
 import type { DetailQuery, EventPage, EventQuery, UnsealedInvocation } from "./queries.ts";
+import type { ReaderMethod, ReaderParams, ReaderResult } from "./reader.ts";
 import { Reading } from "./reading.ts";
 import { Retention, type RetentionLimits } from "./retention.ts";
+import { LineRedactor } from "./redact-lines.ts";
 import { rowWriter, withoutSecrets, type Attachment, type Row } from "./rows.ts";
 import { migrate, readMeta, SCHEMA_VERSION, schemaVersion, writeMeta } from "./schema.ts";
 import { keyFileOf, Vault } from "./vault.ts";
+import { withWaiting } from "./waiting.ts";
 import { Writer, type Health } from "./writer.ts";
 
 export type StoreOptions = {
@@ -106,6 +110,7 @@ export class Store {
   readonly #searching: Reading;
   readonly #retention: Retention;
   readonly #lookups: Lookups;
+  readonly #lines = new LineRedactor();
   readonly #scope = new Scope();
   readonly #watchers = new Set<(events: readonly RecordedEvent[]) => void>();
   /** Newest invocation of each request id whose row is not committed yet. */
@@ -247,9 +252,9 @@ export class Store {
 
   // ---- at once, from the main thread: what an arriving invocation needs
 
-  /** What history has of this key. */
+  /** What history has of this key, also of what the disk has not taken yet. */
   lookup(key: InvocationKey): KnownInvocation | undefined {
-    return this.#lookups.known(key);
+    return withWaiting(this.#lookups.known(key), key, this.#writer.waiting);
   }
 
   /** What the last daemon left behind. To be asked before anything is received. */
@@ -273,13 +278,13 @@ export class Store {
   // ---- reading, in the reader threads
 
   events(query: EventQuery = {}): Promise<EventPage> {
-    return this.#reading.ask("events", query);
+    return this.#read(this.#reading, "events", query);
   }
 
   /** Newest first. */
   invocations(query: InvocationQuery = {}, signal?: AbortSignal): Promise<InvocationSummary[]> {
     const reading = query.text === undefined ? this.#reading : this.#searching;
-    return reading.ask("invocations", query, signal);
+    return this.#read(reading, "invocations", query, signal);
   }
 
   /** By id, or the latest one of a request id. */
@@ -287,12 +292,12 @@ export class Store {
     id: number | string,
     options: Omit<DetailQuery, "id"> = {},
   ): Promise<InvocationDetail | undefined> {
-    return this.#reading.ask("invocation", { ...options, id });
+    return this.#read(this.#reading, "invocation", { ...options, id });
   }
 
   /** The original bytes, for a replay. Undefined where they are gone, or another key sealed them. */
   unseal(id: number | string): Promise<UnsealedInvocation | undefined> {
-    return this.#reading.ask("unseal", { id });
+    return this.#read(this.#reading, "unseal", { id });
   }
 
   // ---- watching
@@ -314,7 +319,12 @@ export class Store {
 
   #push(event: LivedevEvent, attachments: readonly Attachment[]): number {
     this.#lastSeq += 1;
-    this.#writer.push({ seq: this.#lastSeq, at: Date.now(), event: withoutSecrets(event), attachments });
+    this.#writer.push({
+      seq: this.#lastSeq,
+      at: Date.now(),
+      event: withoutSecrets(event, this.#lines),
+      attachments,
+    });
     return this.#lastSeq;
   }
 
@@ -351,20 +361,40 @@ export class Store {
     }
   }
 
+  /** Damage that a read comes upon is noted: a file that was closed cleanly is not checked at the next start. */
+  async #read<M extends ReaderMethod>(
+    reading: Reading,
+    method: M,
+    params: ReaderParams<M>,
+    signal?: AbortSignal,
+  ): Promise<ReaderResult<M>> {
+    try {
+      return await reading.ask(method, params, signal);
+    } catch (error) {
+      if (codeOf(error) === "store.damaged" && !this.#scope.closed) this.#noteDamage(messageOf(error));
+      throw error;
+    }
+  }
+
+  #noteDamage(reason: string): void {
+    this.#log.error({ file: this.#file, reason }, "history is damaged; moved aside at the next start");
+    try {
+      writeMeta(this.#db, "closed", "damaged");
+    } catch (error) {
+      this.#log.warn({ err: error, file: this.#file }, "its damage could not be noted in it");
+    }
+  }
+
   /** A large file that was not closed cleanly; damage is dealt with at the next start. */
   #checkLater(): void {
-    this.#searching.ask("check", undefined as never).catch((error: unknown) => {
-      if (this.#scope.closed) return;
-      this.#log.error(
-        { file: this.#file, reason: messageOf(error) },
-        "history is damaged; moved aside at the next start",
-      );
-      writeMeta(this.#db, "closed", "damaged");
-    });
+    // What it finds is noted; that the store closes in between is nobody's concern.
+    this.#read(this.#searching, "check", undefined as never).catch(() => {});
   }
 
   #markClean(): void {
-    if (this.health().state === "failing") return;
+    const health = this.health();
+    if (health.state === "failing" && isDamage(health)) return this.#noteDamage(health.message);
+    if (health.state === "failing") return;
     try {
       if (readMeta(this.#db, "closed") === "no") writeMeta(this.#db, "closed", "clean");
     } catch (error) {
@@ -388,8 +418,16 @@ function prepareDatabase(db: Database, file: string, lastClose: LastClose): void
     if (!lastClose.clean && !lastClose.checkLater) quickCheck(db);
   }
   migrate(db, file);
+  readAsAStartDoes(db);
   db.transaction(() => {
     if (readMeta(db, "id") === undefined) writeMeta(db, "id", randomUUID());
     writeMeta(db, "closed", "no");
   })();
+}
+
+/** A file that was closed cleanly is not checked: damage where the start itself reads must show here, not later. */
+function readAsAStartDoes(db: Database): void {
+  const reads = prepareLookups(db);
+  reads.lastSeq.get();
+  reads.unfinished.all();
 }

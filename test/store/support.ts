@@ -1,18 +1,33 @@
 /** Stores in a folder of their own, and invocations to put into them. */
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
 
+import Sqlite from "better-sqlite3";
+import { build } from "esbuild";
 import type { Test } from "tap";
 
 import type { LivedevEvent } from "../../proto/events.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
+import { MIGRATIONS } from "../../daemon/store/schema.ts";
 import { Store, type StoreOptions } from "../../daemon/store/store.ts";
 
 export type Answered = Omit<Extract<LivedevEvent, { type: "invocation.answered" }>, "type">;
 
-/** A state directory, private as the daemon makes it, and the history file in it. */
-export function stateFile(t: Test): string {
-  const folder = join(t.testdir(), "state");
+const folders = new WeakMap<Test, string>();
+
+/** The test's own folder, in the repository. (Each call of `testdir` would empty it.) */
+export function folderOf(t: Test): string {
+  const folder = folders.get(t) ?? t.testdir({});
+  folders.set(t, folder);
+  return folder;
+}
+
+/** The history file in a state directory that is private, as the daemon makes it. */
+export function stateFile(t: Test, name = "state"): string {
+  const folder = join(folderOf(t), name);
   mkdirSync(folder, { mode: 0o700 });
   return join(folder, "history.db");
 }
@@ -93,4 +108,85 @@ export function seeded(seed: number): (below: number) => number {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
+}
+
+/** child.ts as a bundle: it lies in the repository, where it finds the packages. */
+export async function childProgram(t: Test): Promise<string> {
+  const outfile = join(folderOf(t), "child.mjs");
+  await build({
+    entryPoints: [join(import.meta.dirname, "child.ts")],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    packages: "external",
+    logLevel: "error",
+  });
+  return outfile;
+}
+
+export type Line = Readonly<Record<string, unknown>>;
+
+/** A process whose lines are JSON; it is ended with the test at the latest. */
+export class Child {
+  readonly process: ChildProcessWithoutNullStreams;
+  /** All whole lines so far. */
+  readonly lines: Line[] = [];
+  readonly ended: Promise<unknown>;
+  readonly #reader: Interface;
+
+  constructor(t: Test, command: string, args: readonly string[]) {
+    this.process = spawn(command, args, { stdio: "pipe" });
+    this.process.stderr.pipe(process.stderr);
+    this.#reader = createInterface({ input: this.process.stdout });
+    this.#reader.on("line", (line) => {
+      // Killed in the middle of a line: that promise was not made.
+      try {
+        this.lines.push(JSON.parse(line) as Line);
+      } catch {}
+    });
+    this.ended = Promise.all([once(this.process, "exit"), once(this.#reader, "close")]);
+    t.teardown(() => this.process.kill("SIGKILL"));
+  }
+
+  /** Resolves when it has said so many lines. */
+  async said(count: number): Promise<void> {
+    while (this.lines.length < count) {
+      const ended = await Promise.race([once(this.#reader, "line"), this.ended.then(() => true)]);
+      if (ended === true && this.lines.length < count) throw new Error("the child ended before it said that");
+    }
+  }
+}
+
+/** What a child says, from its start to its end. */
+export async function run(t: Test, command: string, args: readonly string[]): Promise<readonly Line[]> {
+  const child = new Child(t, command, args);
+  await child.ended;
+  return child.lines;
+}
+
+/**
+ * The words before a command that take root's rights away: what is left is an ordinary user, for whom the modes of
+ * its own files count. (Another user could not even read this repository, where it lies in a private folder.)
+ */
+export const ORDINARY: readonly string[] =
+  process.geteuid?.() === 0 ? ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] : ["env"];
+
+/** What a livedev of that schema left: one invocation, closed cleanly. */
+export function oldHistory(file: string, version: number): void {
+  const db = new Sqlite(file);
+  db.pragma("journal_mode = WAL");
+  for (const sql of MIGRATIONS.slice(0, version)) db.exec(sql);
+  db.pragma("application_id = 0x6c697664");
+  db.pragma(`user_version = ${version}`);
+  db.exec(`
+    INSERT INTO meta VALUES ('id', 'old'), ('closed', 'clean');
+    INSERT INTO invocations (id, request_id, nonce, function_name, state, status, received_at)
+    VALUES (1, 'r', 'n', 'api', 'delivered', 'ok', 1000);
+    INSERT INTO events VALUES
+      (1, 1000, 'invocation.received', 'api', 1, '{"type":"invocation.received","functionName":"api","requestId":"r","nonce":"n","bytes":2}'),
+      (2, 1001, 'invocation.logged', 'api', 1, '{"type":"invocation.logged","id":1,"functionName":"api","requestId":"r","stream":"stdout","text":"an old line"}'),
+      (3, 1002, 'invocation.delivered', 'api', 1, '{"type":"invocation.delivered","id":1,"functionName":"api","requestId":"r"}');
+  `);
+  db.close();
 }
