@@ -71,10 +71,7 @@ for (const build of builds) {
   }
 }
 if (process.argv.includes("--types")) {
-  const { status } = spawnSync("npx", ["tsc", "-p", "scripts/tsconfig.types.json"], {
-    cwd: root,
-    stdio: "inherit",
-  });
+  const { status } = spawnSync(process.execPath, ["scripts/types.mjs"], { cwd: root, stdio: "inherit" });
   process.exitCode = status ?? 1;
 }
 if (watch) console.log("livedev: watching; each save rebuilds dist/");

@@ -18,7 +18,7 @@ export function parseSince(text: string, now = Date.now()): number {
   if (/^\d{4}-\d\d/.test(text)) {
     const at = Date.parse(text);
     if (Number.isFinite(at)) return at;
-  } else if (/[a-z]$/.test(text)) {
+  } else if (/^\d[\d.]*\s*(?:ms|s|m|h|d)$/.test(text.trim())) {
     return now - parseDuration(text);
   }
   throw new InvalidArgumentError("Write it as 10m, 2h, 1d, or as a date: 2030-01-31, 2030-01-31T09:30.");

@@ -56,7 +56,9 @@ export class MemoryHistory implements History {
       const one = this.#committed[at];
       if (one !== undefined && matches(one.event, query)) events.push(one);
     }
-    const seq = events.at(-1)?.seq ?? after;
+    // A page that is not full has seen everything, also what did not fit the filter.
+    const end = events.length < limit ? (this.#committed.at(-1)?.seq ?? 0) : (events.at(-1)?.seq ?? 0);
+    const seq = Math.max(after, end);
     await new Promise((resolve) => setImmediate(resolve));
     return { cursor: { database: this.databaseId, seq }, events };
   }
@@ -95,6 +97,9 @@ export function methodTable(history: MemoryHistory, over: Partial<MethodTable> =
     "stage.goLive": missing,
     "function.list": () => Promise.resolve([]),
     "function.invoke": missing,
+    "function.invokeLocal": missing,
+    "invocation.replay": missing,
+    "daemon.doctor": () => Promise.resolve([]),
     "invocation.list": () => Promise.resolve([]),
     "invocation.get": missing,
     "event.list": async (params) => {

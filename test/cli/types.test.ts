@@ -1,0 +1,117 @@
+/** What a user's editor is told: a project of theirs, checked strictly, against the declarations that ship. */
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+import t from "tap";
+
+import { ROOT } from "../support/rig.ts";
+
+const run = promisify(execFile);
+
+const FILES = {
+  "livedev.config.ts": `
+import { $config, aws, Linkable } from "livedev";
+export default $config({
+  app: (input) => ({ name: "hello", home: input.stage === "prod" ? "aws" : "local" }),
+  async run() {
+    const other = new Linkable("Other", { properties: { a: 1 } });
+    const api = new aws.Function("MyApi", { handler: "src/api.handler", url: true, timeout: "20 seconds", link: [other] });
+    return { url: api.url };
+  },
+});
+`,
+  "wrong.ts": `
+import { aws } from "livedev";
+// @ts-expect-error -- a misspelt duration
+new aws.Function("A", { handler: "a.b", timeout: "20 secunds" });
+// @ts-expect-error -- no handler
+new aws.Function("B", { url: true });
+`,
+  "src/api.ts": `
+import { Resource } from "livedev";
+export const handler = async () => Resource.App.stage;
+`,
+  "client.ts": `
+import { connect, LivedevError, type RecordedEvent } from "livedev/client";
+await using client = await connect({ open: false });
+const functions = await client.call("function.list", {});
+const names: string[] = functions.map((fn) => fn.name);
+const { status } = await client.call("invocation.get", { id: 12 });
+const states: "ok" | string = status;
+await client.subscribe({ types: ["invocation.*"] }, (events: readonly RecordedEvent[]) => {
+  for (const { event } of events) if (event.type === "invocation.answered") console.log(event.durationMs, names, states);
+});
+// @ts-expect-error -- no such method
+await client.call("function.lst", {});
+// @ts-expect-error -- no such parameter
+await client.call("invocation.list", { limt: 1 });
+export const code = (error: LivedevError): string => error.code;
+`,
+};
+
+t.test("config, handler and client type-check in a project of a user", async (t) => {
+  // Outside of this repository, whose own packages would be found from within.
+  const project = mkdtempSync(join(tmpdir(), "livedev-types-"));
+  t.teardown(() => rmSync(project, { recursive: true, force: true }));
+  mkdirSync(join(project, "src"));
+  for (const [name, text] of Object.entries(FILES)) writeFileSync(join(project, name), text);
+  const installed = join(project, "node_modules", "livedev");
+  mkdirSync(installed, { recursive: true });
+  await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
+  cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
+  for (const name of ["zod", "@types/node", "undici-types"]) {
+    mkdirSync(dirname(join(project, "node_modules", name)), { recursive: true });
+    symlinkSync(join(ROOT, "node_modules", name), join(project, "node_modules", name));
+  }
+  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+
+  for (const [module, moduleResolution] of [
+    ["esnext", "bundler"],
+    ["nodenext", "nodenext"],
+  ] as const) {
+    const compilerOptions = {
+      module,
+      moduleResolution,
+      target: "es2022",
+      lib: ["es2023", "esnext.disposable"],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      // The declarations of a package must stand for themselves.
+      skipLibCheck: false,
+      types: ["node"],
+    };
+    writeFileSync(
+      join(project, "tsconfig.json"),
+      JSON.stringify({ compilerOptions, include: ["*.ts", "src"] }),
+    );
+    const { stdout } = await run(join(ROOT, "node_modules", ".bin", "tsc"), ["-p", "."], {
+      cwd: project,
+    }).catch((error: { stdout: string }) => error);
+    t.equal(stdout, "", moduleResolution);
+  }
+
+  // Neither Node's types nor a schema library are needed for a config.
+  writeFileSync(
+    join(project, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        module: "esnext",
+        moduleResolution: "bundler",
+        target: "es2022",
+        lib: ["es2022"],
+        strict: true,
+        noEmit: true,
+        types: [],
+      },
+      files: ["livedev.config.ts", "src/api.ts", "wrong.ts"],
+    }),
+  );
+  const { stdout } = await run(join(ROOT, "node_modules", ".bin", "tsc"), ["-p", "."], {
+    cwd: project,
+  }).catch((error: { stdout: string }) => error);
+  t.equal(stdout, "", "a config alone");
+});
