@@ -10,8 +10,8 @@ import { FakeDaemon, STATUS } from "./fake-daemon.ts";
 
 const REFUSAL = "Stage dev of shop holds deployed code that stubs would replace: MyApi.";
 
-async function holdingCode(calls: unknown[], daemonOf = FakeDaemon.open): Promise<FakeDaemon> {
-  const daemon = await daemonOf({
+async function holdingCode(calls: unknown[]): Promise<FakeDaemon> {
+  const daemon = await FakeDaemon.open({
     "stage.goLive": (params) => {
       calls.push(params);
       if (params.yes !== true) return Promise.reject(new LivedevError("stage.holdsCode", REFUSAL));

@@ -6,7 +6,7 @@ import t from "tap";
 import { ROOT, Rig } from "../support/rig.ts";
 
 const rig = Rig.open();
-t.teardown(() => rig.close());
+t.teardown(() => rig[Symbol.asyncDispose]());
 
 const PROGRAMS = { livedev: "livedev.js", livedevd: "livedevd.js" };
 

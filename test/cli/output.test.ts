@@ -148,7 +148,8 @@ t.test("what a function printed cannot drive the terminal (F36)", async (t) => {
   t.notMatch(stdout, /[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u202E]/);
   t.match(stdout, "␛]0;title␇␛[2J␛[1;1Hhome ␛]52;c;Zm9v␇");
   const json = await daemon.rig.livedev("logs", "--json");
-  t.match(JSON.parse(json.stdout), { text: /^\u001B\]0;title/ }, "and JSON has it as it was");
+  const { text } = JSON.parse(json.stdout) as { text: string };
+  t.ok(text.startsWith("\u001B]0;title"), "and JSON has it as it was");
 });
 
 t.test("JSON is indented without a change to its numbers, its keys or its strings", (t) => {
