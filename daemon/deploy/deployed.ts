@@ -18,11 +18,16 @@ export type Stage = { readonly app: string; readonly stage: string };
 
 const WIDTH = 8;
 
+export type Read = Deployed & {
+  /** Of the names that were asked for, those that stand and are somebody else's. */
+  readonly foreign: readonly { readonly what: "function" | "role"; readonly nameInAws: string }[];
+};
+
 export async function readDeployed(
   calls: Calls,
   { app, stage }: Stage,
   known: { readonly wanted: readonly string[]; readonly journal: readonly JournalEntry[] },
-): Promise<Deployed> {
+): Promise<Read> {
   const functionNames = new Set([...known.wanted, ...mayStand(known.journal, "function")]);
   const roleNames = new Set([...known.wanted, ...mayStand(known.journal, "role")]);
   await calls.try("ListFunctions", async () => {
@@ -33,19 +38,24 @@ export async function readDeployed(
   });
   // Roles of functions that are gone: a kill between the two leaves one.
   await calls.try("ListRoles", () => addRoles(calls.iam, rolePath({ app, stage }), roleNames));
+  // A function whose config gave it a name of its own begins otherwise; its role has the same name, and the path.
+  for (const name of roleNames) functionNames.add(name);
 
   const functions: DeployedFunction[] = [];
   const roles: DeployedRole[] = [];
+  const foreign: { what: "function" | "role"; nameInAws: string }[] = [];
   await each(functionNames, WIDTH, async (name) => {
-    const found = await readFunction(calls, name, { app, stage });
-    if (found !== undefined) functions.push(found);
+    const found = await lookUpFunction(calls, name, { app, stage });
+    if (found === "foreign") foreign.push({ what: "function", nameInAws: name });
+    else if (found !== undefined) functions.push(found);
   });
   await each(roleNames, WIDTH, async (name) => {
     const found = await readRole(calls, name, { app, stage });
-    if (found !== undefined) roles.push(found);
+    if (found === "foreign") foreign.push({ what: "role", nameInAws: name });
+    else if (found !== undefined) roles.push(found);
   });
   const byName = (a: { nameInAws: string }, b: { nameInAws: string }) => (a.nameInAws < b.nameInAws ? -1 : 1);
-  return { functions: functions.sort(byName), roles: roles.sort(byName) };
+  return { functions: functions.sort(byName), roles: roles.sort(byName), foreign: foreign.sort(byName) };
 }
 
 /** A path of its own makes a stage's roles a list that can be asked for. */
@@ -54,16 +64,27 @@ export const rolePath = ({ app, stage }: Stage) => `/livedev/${app}/${stage}/`;
 export const isOurs = (tags: Readonly<Record<string, string>>, { app, stage }: Stage) =>
   tags[TAGS.app] === app && tags[TAGS.stage] === stage;
 
+/** Where it stands and is ours. */
 export async function readFunction(
   calls: Calls,
   name: string,
   of: Stage,
 ): Promise<DeployedFunction | undefined> {
+  const found = await lookUpFunction(calls, name, of);
+  return found === "foreign" ? undefined : found;
+}
+
+async function lookUpFunction(
+  calls: Calls,
+  name: string,
+  of: Stage,
+): Promise<DeployedFunction | "foreign" | undefined> {
   const found: GetFunctionResponse | undefined = await calls.unless(ABSENT, `GetFunction of ${name}`, () =>
     calls.lambda.send(new GetFunctionCommand({ FunctionName: name }), { abortSignal: calls.signal }),
   );
   const tags = found?.Tags ?? {};
-  if (found?.Configuration?.FunctionArn === undefined || !isOurs(tags, of)) return undefined;
+  if (found?.Configuration?.FunctionArn === undefined) return undefined;
+  if (!isOurs(tags, of)) return "foreign";
   const url = await calls.unless(ABSENT, `GetFunctionUrlConfig of ${name}`, () =>
     calls.lambda.send(new GetFunctionUrlConfigCommand({ FunctionName: name }), { abortSignal: calls.signal }),
   );
@@ -78,12 +99,17 @@ export async function readFunction(
   };
 }
 
-async function readRole(calls: Calls, name: string, of: Stage): Promise<DeployedRole | undefined> {
+async function readRole(
+  calls: Calls,
+  name: string,
+  of: Stage,
+): Promise<DeployedRole | "foreign" | undefined> {
   const found = await calls.unless(ABSENT, `GetRole of ${name}`, () =>
     calls.iam.send(new GetRoleCommand({ RoleName: name }), { abortSignal: calls.signal }),
   );
   const tags = roleTags(found?.Role);
-  if (found?.Role?.Arn === undefined || !isOurs(tags, of)) return undefined;
+  if (found?.Role?.Arn === undefined) return undefined;
+  if (!isOurs(tags, of)) return "foreign";
   return {
     component: tags[TAGS.component] ?? name,
     nameInAws: name,

@@ -7,6 +7,7 @@ import {
   GetFunctionCommand,
   GetFunctionConfigurationCommand,
   TagResourceCommand,
+  UntagResourceCommand,
   UpdateFunctionCodeCommand,
   UpdateFunctionConfigurationCommand,
   type FunctionConfiguration,
@@ -20,7 +21,7 @@ import { isOurs, type Stage } from "./deployed.ts";
 import { EXEC_WRAPPER } from "./package.ts";
 import { pause } from "./pause.ts";
 import { roleArn } from "./role.ts";
-import { TAGS, type WantedStub } from "./stubs.ts";
+import { staleTags, TAGS, type WantedStub } from "./stubs.ts";
 
 /** How long a new role may take until Lambda can assume it; usually under ten seconds. */
 const ROLE_SECONDS = 45;
@@ -84,6 +85,7 @@ export async function updateFunction(calls: Calls, stub: WantedStub, zip: Buffer
     ),
   );
   await ready(calls, name);
+  await untag(calls, stub);
   await tagDone(calls, stub, before.FunctionArn);
 }
 
@@ -110,6 +112,18 @@ async function tagDone(calls: Calls, stub: WantedStub, arn: string | undefined):
     calls.lambda.send(
       new TagResourceCommand({ Resource: arn, Tags: { ...stub.tags, [TAGS.hash]: stub.hashes.function } }),
     ),
+  );
+}
+
+async function untag(calls: Calls, stub: WantedStub): Promise<void> {
+  const { nameInAws: name } = stub;
+  const { Tags = {}, Configuration } = await calls.try(`GetFunction ${name}`, () =>
+    calls.lambda.send(new GetFunctionCommand({ FunctionName: name }), { abortSignal: calls.signal }),
+  );
+  const stale = staleTags(Tags, stub);
+  if (stale.length === 0) return;
+  await calls.try(`UntagResource of ${name}`, () =>
+    calls.lambda.send(new UntagResourceCommand({ Resource: Configuration?.FunctionArn, TagKeys: stale })),
   );
 }
 

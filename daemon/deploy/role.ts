@@ -6,13 +6,14 @@ import {
   GetRoleCommand,
   PutRolePolicyCommand,
   TagRoleCommand,
+  UntagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from "@aws-sdk/client-iam";
 
 import { notOurs } from "../lib/errors.ts";
 import { ABSENT, PRESENT, type Calls } from "./calls.ts";
 import { isOurs, rolePath, roleTags, type Stage } from "./deployed.ts";
-import { TAGS, TRUST_POLICY, type WantedStub } from "./stubs.ts";
+import { staleTags, TAGS, TRUST_POLICY, type WantedStub } from "./stubs.ts";
 
 const POLICY = "livedev";
 
@@ -30,16 +31,26 @@ export async function createRole(calls: Calls, stub: WantedStub, of: Stage): Pro
       { abortSignal: calls.signal },
     ),
   );
-  if (created === undefined) {
-    const { Role } = await calls.try(`GetRole ${name}`, () =>
-      calls.iam.send(new GetRoleCommand({ RoleName: name })),
-    );
-    if (!isOurs(roleTags(Role), of)) throw notOurs("role", name, of.app, of.stage);
-  }
-  await updateRole(calls, stub);
+  if (created !== undefined) return putRole(calls, stub, {});
+  const { Role } = await calls.try(`GetRole ${name}`, () =>
+    calls.iam.send(new GetRoleCommand({ RoleName: name })),
+  );
+  if (!isOurs(roleTags(Role), of)) throw notOurs("role", name, of.app, of.stage);
+  await putRole(calls, stub, roleTags(Role));
 }
 
 export async function updateRole(calls: Calls, stub: WantedStub): Promise<void> {
+  const { Role } = await calls.try(`GetRole ${stub.nameInAws}`, () =>
+    calls.iam.send(new GetRoleCommand({ RoleName: stub.nameInAws })),
+  );
+  await putRole(calls, stub, roleTags(Role));
+}
+
+async function putRole(
+  calls: Calls,
+  stub: WantedStub,
+  standing: Readonly<Record<string, string>>,
+): Promise<void> {
   const RoleName = stub.nameInAws;
   await calls.try(`UpdateAssumeRolePolicy of ${RoleName}`, () =>
     calls.iam.send(new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: TRUST_POLICY })),
@@ -47,6 +58,12 @@ export async function updateRole(calls: Calls, stub: WantedStub): Promise<void> 
   await calls.try(`PutRolePolicy of ${RoleName}`, () =>
     calls.iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: POLICY, PolicyDocument: stub.policy })),
   );
+  const stale = staleTags(standing, stub);
+  if (stale.length > 0) {
+    await calls.try(`UntagRole ${RoleName}`, () =>
+      calls.iam.send(new UntagRoleCommand({ RoleName, TagKeys: stale })),
+    );
+  }
   await calls.try(`TagRole ${RoleName}`, () =>
     calls.iam.send(
       new TagRoleCommand({ RoleName, Tags: tagList({ ...stub.tags, [TAGS.hash]: stub.hashes.role }) }),

@@ -53,6 +53,12 @@ export const TAGS = {
   url: "livedev:url",
 } as const;
 
+/** Tags that stand and are neither wanted nor livedev's own nor AWS's: a config before had them. */
+export function staleTags(standing: Readonly<Record<string, string>>, { tags }: WantedStub): string[] {
+  const keep = new Set<string>([...Object.keys(tags), ...Object.values(TAGS)]);
+  return Object.keys(standing).filter((key) => !keep.has(key) && !key.startsWith("aws:"));
+}
+
 /** A change in how resources are made from the same config: raise it, and every stub is deployed again. */
 const RECIPE = 1;
 
@@ -99,7 +105,7 @@ function wantedStub(app: WantedApp, wanted: WantedFunction, parts: StubParts): W
     url,
     hashes: {
       function: hash([RECIPE, program, stub]),
-      role: hash([RECIPE, policy]),
+      role: hash([RECIPE, policy, stub.tags]),
       url: hash([RECIPE, url ?? null]),
     },
   };

@@ -1,0 +1,138 @@
+/** Deployments into a real local cloud, with a real journal. */
+import { ListRolesCommand } from "@aws-sdk/client-iam";
+import { ListFunctionsCommand } from "@aws-sdk/client-lambda";
+import { join } from "node:path";
+import type { Test } from "tap";
+
+import { Aws } from "../../daemon/aws/aws.ts";
+import { Deploy, type Stepped } from "../../daemon/deploy/deploy.ts";
+import { silentLog } from "../../daemon/lib/log.ts";
+import { PROGRAMS } from "../../daemon/lib/programs.ts";
+import { Journal } from "../../daemon/store/journal.ts";
+import type { WantedApp, WantedFunction } from "../../proto/app.ts";
+import type { TestCloud } from "../cloud/rig.ts";
+
+export type DeployRig = {
+  readonly deploy: Deploy;
+  readonly journal: Journal;
+  readonly steps: Stepped[];
+  /** The steps of the last run, `create aws.Function "Api" role`. */
+  taken(): string[];
+  /** What a stub proves itself with: a change is another key. */
+  bridge: { addresses: { address: string; match: string }[]; key: Uint8Array; keyId: string };
+};
+
+export type DeployPlace = {
+  readonly serving: Pick<TestCloud["serving"], "endpoint" | "region" | "accessKeyId" | "secretAccessKey">;
+  readonly journalFile: string;
+  readonly app: string;
+  readonly stage: string;
+};
+
+/** Closed by `close`, or with the test. */
+export async function openDeploy(
+  place: DeployPlace,
+  more: { journal?: (journal: Journal) => Pick<Journal, "append" | "entries"> } = {},
+): Promise<DeployRig & { readonly aws: Aws; close(): Promise<void> }> {
+  const { endpoint, region, accessKeyId, secretAccessKey } = place.serving;
+  const credentials = { accessKeyId, secretAccessKey };
+  const aws = await Aws.open({ endpoint, region, credentials, log: silentLog });
+  const journal = Journal.open({ file: place.journalFile, log: silentLog });
+  const steps: Stepped[] = [];
+  const bridge = {
+    addresses: [{ address: "tls://127.0.0.1:1", match: "*" }],
+    key: Buffer.alloc(32, 7),
+    keyId: "key-1",
+  };
+  const deploy = await Deploy.open({
+    aws,
+    journal: more.journal?.(journal) ?? journal,
+    app: place.app,
+    stage: place.stage,
+    stubFile: PROGRAMS.stub,
+    bridge: () => bridge,
+    onStep: (step) => steps.push(step),
+    log: silentLog,
+  });
+  return {
+    aws,
+    deploy,
+    journal,
+    steps,
+    bridge,
+    taken: () => steps.splice(0).map(({ step, resource }) => `${step} ${resource}`),
+    close: async () => {
+      await deploy[Symbol.asyncDispose]();
+      await aws[Symbol.asyncDispose]();
+      journal.close();
+    },
+  };
+}
+
+let count = 0;
+
+/** A stage of its own in the cloud. */
+export async function openStage(t: Test, cloud: TestCloud, app = "shop"): Promise<DeployRig> {
+  count += 1;
+  const stage = `s${count}`;
+  const rig = await openDeploy({
+    serving: cloud.serving,
+    journalFile: join(cloud.stateDir, `journal-${stage}.db`),
+    app,
+    stage,
+  });
+  t.teardown(rig.close);
+  return rig;
+}
+
+export function wantedApp(
+  place: { readonly app?: string; readonly stage: string },
+  functions: readonly WantedFunction[],
+  more: Partial<WantedApp> = {},
+): WantedApp {
+  return {
+    name: place.app ?? "shop",
+    stage: place.stage,
+    home: "local",
+    region: "us-east-1",
+    watch: ["."],
+    functions,
+    ...more,
+  };
+}
+
+export function wantedFunction(name: string, more: Partial<WantedFunction> = {}): WantedFunction {
+  return {
+    name,
+    handler: "src/index.handler",
+    runtime: "nodejs20.x",
+    architecture: "x86_64",
+    timeoutMs: 10_000,
+    memoryMb: 256,
+    environment: {},
+    link: [],
+    nodejs: {
+      format: "esm",
+      minify: false,
+      sourcemap: true,
+      splitting: false,
+      loader: {},
+      install: [],
+      esbuild: {},
+    },
+    dev: true,
+    whenAway: "error",
+    retryable: false,
+    ...more,
+  };
+}
+
+/** Everything of an app's name that stands in the cloud. */
+export async function standing(cloud: TestCloud, prefix: string): Promise<string[]> {
+  const { Functions = [] } = await cloud.lambda().send(new ListFunctionsCommand({}));
+  const { Roles = [] } = await cloud.iam().send(new ListRolesCommand({ MaxItems: 1000 }));
+  return [
+    ...Functions.map(({ FunctionName }) => `function ${FunctionName}`),
+    ...Roles.map(({ RoleName }) => `role ${RoleName}`),
+  ].filter((one) => one.includes(` ${prefix}`));
+}
