@@ -1,6 +1,6 @@
 /** The stage's key: what a stub proves itself with to the bridge. One for each state directory. */
 import { createHash, randomBytes } from "node:crypto";
-import { link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { chmod, link, mkdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { codeOf, stageKeyBroken } from "../lib/errors.ts";
@@ -38,6 +38,8 @@ async function read(file: string): Promise<StageKey | undefined> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
+    // A copy, a restored backup or an editor may have opened it to others.
+    if (((await stat(file)).mode & 0o077) !== 0) await chmod(file, 0o600);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;

@@ -10,11 +10,11 @@ import { InvokeCommand, type InvocationType } from "@aws-sdk/client-lambda";
 import { physicalName, type WantedApp } from "../../proto/app.ts";
 import type { Aws } from "../aws/aws.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
-import { notDeployed, stageProtected } from "../lib/errors.ts";
+import { notDeployed, notOurs, stageProtected } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { ABSENT, openCalls, type Calls } from "./calls.ts";
-import { readDeployed, type Stage } from "./deployed.ts";
+import { readDeployed, type Read, type Stage } from "./deployed.ts";
 import { each } from "./each.ts";
 import { createFunction, deleteFunction, updateFunction } from "./function.ts";
 import type { Journal } from "./journal.ts";
@@ -100,14 +100,14 @@ export class Deploy {
   apply(app: WantedApp): Promise<DeployResult> {
     return this.#alone(async (calls) => {
       const began = performance.now();
-      const { steps, wanted, program } = await this.#plan(calls, app);
+      const { steps, wanted, program, read } = await this.#plan(calls, app);
       this.#options.onPlanned?.(steps.length);
       await this.#carryOut(calls, steps, program);
-      const deployed = steps.length === 0 ? undefined : await this.#deployed(calls, wanted);
+      const deployed = steps.length === 0 ? read : await this.#deployed(calls, wanted);
       return {
         steps: steps.length,
         tookMs: performance.now() - began,
-        functions: standing(deployed ?? this.#read),
+        functions: standing(deployed),
       };
     });
   }
@@ -177,15 +177,12 @@ export class Deploy {
     }
   }
 
-  #read: Deployed = { functions: [], roles: [] };
-
   #calls(): Promise<Calls> {
     return openCalls(this.#options.aws, this.#scope.signal);
   }
 
-  async #deployed(calls: Calls, wanted: readonly string[]): Promise<Deployed> {
-    this.#read = await readDeployed(calls, this.#of, { wanted, journal: this.#options.journal.entries() });
-    return this.#read;
+  #deployed(calls: Calls, wanted: readonly string[]): Promise<Read> {
+    return readDeployed(calls, this.#of, { wanted, journal: this.#options.journal.entries() });
   }
 
   async #plan(calls: Calls, app: WantedApp) {
@@ -197,8 +194,12 @@ export class Deploy {
     const names = [...this.#names.values()];
     const stubs = wantedStubs(app, { region: aws.region, program: digest, keyId, addresses });
     const leave = app.functions.filter(({ dev }) => !dev).map((wanted) => nameInAws(app, wanted));
-    const steps = plan(await this.#deployed(calls, names), stubs, leave);
-    return { steps, wanted: names, program };
+    const read = await this.#deployed(calls, names);
+    const stubNames = new Set(stubs.map((stub) => stub.nameInAws));
+    // Before anything is made: what stands half done beside somebody else's function helps nobody.
+    const [foreign] = read.foreign.filter((one) => stubNames.has(one.nameInAws));
+    if (foreign !== undefined) throw notOurs(foreign.what, foreign.nameInAws, this.#of.app, this.#of.stage);
+    return { steps: plan(read, stubs, leave), wanted: names, program, read };
   }
 
   async #carryOut(calls: Calls, steps: readonly Step[], program: Uint8Array): Promise<void> {

@@ -78,7 +78,7 @@ function stepsFor(
   else if (role.hash !== stub.hashes.role) steps.push({ resource: "role", action: "update", stub });
   if (standing === undefined) steps.push({ resource: "function", action: "create", stub });
   // A role that was made anew is another one to Lambda, also under the same name.
-  else if (standing.hash !== stub.hashes.function || role === undefined) {
+  else if (standing.hash !== stub.hashes.function || !standing.stub || role === undefined) {
     steps.push({ resource: "function", action: "update", stub });
   }
   if (stub.url !== undefined && standing?.url === undefined)

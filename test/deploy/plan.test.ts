@@ -97,29 +97,38 @@ void t.test("what a kill left half done is done again", async (t) => {
   const functions = [wantedFunction("Api", { url: URL })];
   const all = done(functions);
   const wanted = stubs(functions);
-  t.same(shown(plan({ functions: [], roles: all.roles.map((role) => ({ ...role, hash: undefined })) }, wanted)), [
-    "update role",
-    "create function",
-    "create url",
-  ]);
+  t.same(
+    shown(plan({ functions: [], roles: all.roles.map((role) => ({ ...role, hash: undefined })) }, wanted)),
+    ["update role", "create function", "create url"],
+  );
   t.same(shown(plan(changed(all, { hash: undefined }), wanted)), ["update function"]);
+  t.same(shown(plan(changed(all, { stub: false }), wanted)), ["update function"], "deployed code");
   t.same(shown(plan(changed(all, { urlHash: undefined }), wanted)), ["update url"]);
   t.same(shown(plan(changed(all, { url: undefined }), wanted)), ["create url"]);
   t.same(shown(plan({ ...all, roles: [] }, wanted)), ["create role", "update function"]);
-  t.same(shown(plan({ functions: [], roles: all.roles }, [])), ["delete role"], "a role whose function is gone");
+  t.same(
+    shown(plan({ functions: [], roles: all.roles }, [])),
+    ["delete role"],
+    "a role whose function is gone",
+  );
 });
 
 void t.test("functions that are not developed live are left as they are", async (t) => {
   const functions = [wantedFunction("Api"), wantedFunction("Real", { dev: false })];
   const real = done([wantedFunction("Real", { url: URL })]);
-  t.same(stubs(functions).map(({ component }) => component), ["Api"]);
+  t.same(
+    stubs(functions).map(({ component }) => component),
+    ["Api"],
+  );
   const leave = [physicalName("shop", "dev", "Real")];
   t.same(shown(plan(real, stubs(functions), leave)), ["create role", "create function"]);
   t.same(shown(plan(real, [])), ["delete url", "delete function", "delete role"], "unless they are gone");
 });
 
 void t.test("the same two give the same steps, whatever the order of properties", async (t) => {
-  const straight = wantedFunction("Api", { url: { authorization: "none", cors: { allowMethods: ["GET"], maxAgeSeconds: 1 } } });
+  const straight = wantedFunction("Api", {
+    url: { authorization: "none", cors: { allowMethods: ["GET"], maxAgeSeconds: 1 } },
+  });
   const turned = Object.fromEntries(Object.entries(straight).toReversed()) as WantedFunction;
   t.same(stubs([turned])[0]?.hashes, stubs([straight])[0]?.hashes);
   const frozen = Object.freeze(done([straight]));

@@ -17,7 +17,7 @@ export type DeployRig = {
   readonly journal: Journal;
   readonly steps: Stepped[];
   /** The steps of the last run, `create aws.Function "Api" role`. */
-  taken(): string[];
+  readonly taken: () => string[];
   /** What a stub proves itself with: a change is another key. */
   bridge: { addresses: { address: string; match: string }[]; key: Uint8Array; keyId: string };
 };
@@ -33,7 +33,7 @@ export type DeployPlace = {
 export async function openDeploy(
   place: DeployPlace,
   more: { journal?: (journal: Journal) => Pick<Journal, "append" | "entries"> } = {},
-): Promise<DeployRig & { readonly aws: Aws; close(): Promise<void> }> {
+): Promise<DeployRig & { readonly aws: Aws; readonly close: () => Promise<void> }> {
   const { endpoint, region, accessKeyId, secretAccessKey } = place.serving;
   const credentials = { accessKeyId, secretAccessKey };
   const aws = await Aws.open({ endpoint, region, credentials, log: silentLog });
@@ -69,18 +69,10 @@ export async function openDeploy(
   };
 }
 
-let count = 0;
-
-/** A stage of its own in the cloud. */
-export async function openStage(t: Test, cloud: TestCloud, app = "shop"): Promise<DeployRig> {
-  count += 1;
-  const stage = `s${count}`;
-  const rig = await openDeploy({
-    serving: cloud.serving,
-    journalFile: join(cloud.stateDir, `journal-${stage}.db`),
-    app,
-    stage,
-  });
+/** A stage of the app `shop`, closed with the test. */
+export async function openStage(t: Test, cloud: TestCloud, stage: string): Promise<DeployRig> {
+  const journalFile = join(cloud.stateDir, `journal-${stage}.db`);
+  const rig = await openDeploy({ serving: cloud.serving, journalFile, app: "shop", stage });
   t.teardown(rig.close);
   return rig;
 }

@@ -1,0 +1,154 @@
+/** F29: a real kill -9 of a deploying process at each of its moments; the next run adopts whatever it left. */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+import { buildSync } from "esbuild";
+import t, { type Test } from "tap";
+
+import { mayStand } from "../../daemon/deploy/journal.ts";
+import type { WantedApp, WantedFunction } from "../../proto/app.ts";
+import { finished, plainEnvironment, TestCloud } from "../cloud/rig.ts";
+import type { ChildOrder } from "./child.ts";
+import { openDeploy, standing, wantedApp, wantedFunction, type DeployPlace } from "./rig.ts";
+
+// Some sixty deployments, each in a process of its own.
+t.setTimeout(120_000);
+
+const ROOT = join(import.meta.dirname, "../..");
+const cloud = await TestCloud.open(t);
+/** Inside the repository, where its packages are found. */
+const child = join(ROOT, ".tap", `deploy-child-${process.pid}.mjs`);
+mkdirSync(join(ROOT, ".tap"), { recursive: true });
+t.teardown(() => rmSync(child, { force: true }));
+buildSync({
+  entryPoints: [join(import.meta.dirname, "child.ts")],
+  outfile: child,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  packages: "external",
+});
+
+const URL = { authorization: "none" } as const;
+const API = wantedFunction("Api", { url: URL, tags: { team: "a" } });
+
+let stages = 0;
+function nextPlace(): DeployPlace {
+  stages += 1;
+  const stage = `k${stages}`;
+  return {
+    serving: cloud.serving,
+    app: "shop",
+    stage,
+    journalFile: join(cloud.stateDir, `journal-${stage}.db`),
+  };
+}
+
+async function run(order: ChildOrder): Promise<string[] | "killed"> {
+  const { code, stdout, stderr } = await finished(process.execPath, [child, JSON.stringify(order)], {
+    env: plainEnvironment(),
+  });
+  if (order.killAt !== undefined && code === null) return "killed";
+  if (code !== 0) throw new Error(`the child ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout) as string[];
+}
+
+/** `from`, then a process that is on its way to `to` and killed at each moment in turn, then `next`. */
+async function killEverywhere(
+  t: Test,
+  steps: {
+    readonly from: readonly WantedFunction[];
+    readonly to: readonly WantedFunction[] | "removed";
+    readonly next: readonly WantedFunction[];
+    readonly atLeast: number;
+  },
+): Promise<void> {
+  const prepare = async () => {
+    const place = nextPlace();
+    if (steps.from.length > 0) {
+      const rig = await openDeploy(place);
+      await rig.deploy.apply(wantedApp(place, steps.from));
+      await rig.close();
+    }
+    const app: WantedApp | null = steps.to === "removed" ? null : wantedApp(place, steps.to);
+    return { place, app };
+  };
+  const moments = await run(await prepare());
+  if (moments === "killed") throw new Error("killed without being asked to");
+  t.ok(moments.length >= steps.atLeast, `${moments.length} moments`);
+  const left = moments.map((name, index) => ({ name, killAt: index + 1 }));
+  const lane = async () => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) {
+      const { name, killAt } = one;
+      const { place, app } = await prepare();
+      t.equal(await run({ place, app, killAt }), "killed", name);
+      await adopts(t, name, place, steps.next);
+    }
+  };
+  await Promise.all([lane(), lane()]);
+}
+
+async function adopts(
+  t: Test,
+  moment: string,
+  place: DeployPlace,
+  functions: readonly WantedFunction[],
+): Promise<void> {
+  const rig = await openDeploy(place);
+  try {
+    const entries = rig.journal.entries();
+    const known = [
+      ...[...mayStand(entries, "function")].map((name) => `function ${name}`),
+      ...[...mayStand(entries, "role")].map((name) => `role ${name}`),
+    ];
+    const prefixes = [`shop-${place.stage}-`, `own-${place.stage}-`];
+    const stands = async () => (await Promise.all(prefixes.map((one) => standing(cloud, one)))).flat();
+    for (const one of await stands()) t.ok(known.includes(one), `${moment}: the journal knows of ${one}`);
+    const wanted = wantedApp(place, functions);
+    await rig.deploy.apply(wanted);
+    t.same((await rig.deploy.plan(wanted)).steps, [], `${moment}: the next run comes to its end`);
+    const names = functions.map(({ name, nameInAws }) => nameInAws ?? `shop-${place.stage}-${name}`);
+    t.same(
+      await stands(),
+      [...names.map((name) => `function ${name}`), ...names.map((name) => `role ${name}`)],
+      `${moment}: nothing else is left`,
+    );
+    await rig.deploy.remove();
+    t.same(await stands(), [], `${moment}: and all of it can be removed`);
+  } finally {
+    await rig.close();
+  }
+}
+
+void t.test("killed while it creates, the next run goes on", (t) =>
+  killEverywhere(t, { from: [], to: [API], next: [API], atLeast: 16 }),
+);
+
+void t.test("killed while it creates what is then wanted no more, nothing of it is left", (t) =>
+  killEverywhere(t, { from: [], to: [API], next: [], atLeast: 16 }),
+);
+
+void t.test("killed while it changes a function, its role and its URL, the next run goes on", (t) => {
+  const changed = wantedFunction("Api", {
+    url: { authorization: "iam" },
+    memoryMb: 512,
+    tags: { team: "b" },
+  });
+  return killEverywhere(t, { from: [API], to: [changed], next: [API], atLeast: 14 });
+});
+
+void t.test("killed while it removes, the next run removes the rest", (t) =>
+  killEverywhere(t, { from: [API], to: "removed", next: [], atLeast: 10 }),
+);
+
+void t.test("killed while several are made at once, no one of them is lost", async (t) => {
+  const several = [0, 1, 2, 3].map((index) => wantedFunction(`F${index}`, { url: URL }));
+  const place = nextPlace();
+  const app = wantedApp(place, several);
+  // One after another in the same stage: each goes on from what the last one left.
+  for (let killAt = 7; ; killAt += 9) {
+    const end = await run({ place, app, killAt });
+    if (end !== "killed") break;
+  }
+  await adopts(t, "at last", place, several);
+});
