@@ -4,6 +4,7 @@
  */
 import type { IAMClient } from "@aws-sdk/client-iam";
 import type { LambdaClient } from "@aws-sdk/client-lambda";
+import type { S3Client } from "@aws-sdk/client-s3";
 import type { STSClient } from "@aws-sdk/client-sts";
 
 import type { Log } from "../lib/log.ts";
@@ -74,6 +75,14 @@ export class Aws {
     return this.#once("iam", async () => {
       const { IAMClient } = await import("@aws-sdk/client-iam");
       return new IAMClient(this.#configuration());
+    });
+  }
+
+  s3(): Promise<S3Client> {
+    return this.#once("s3", async () => {
+      const { S3Client } = await import("@aws-sdk/client-s3");
+      // An endpoint of one's own seldom has a name for each bucket.
+      return new S3Client({ ...this.#configuration(), forcePathStyle: this.#options.endpoint !== undefined });
     });
   }
 

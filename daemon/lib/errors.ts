@@ -56,6 +56,28 @@ export const stageHoldsCode = (app: string, stage: string, functions: readonly s
     "Agree with `livedevd start --yes`; the next real deployment puts the code back.",
   );
 
+export const stageHeld = (app: string, stage: string, who: string, since: Date) =>
+  new LivedevError(
+    "stage.held",
+    `${app}/${stage} is live on ${who} since ${since.toISOString()}.`,
+    "Use a stage of your own (--stage), or take it over: `livedevd start --take-over`.",
+  );
+
+export const stageTakenOver = (app: string, stage: string, who: string) =>
+  new LivedevError(
+    "stage.takenOver",
+    `${app}/${stage} was taken over by ${who}; its events go there now.`,
+    "Take it back: `livedevd start --take-over`.",
+  );
+
+export const leaseLost = (app: string, stage: string, cause: unknown) =>
+  new LivedevError(
+    "stage.leaseLost",
+    `The lease of ${app}/${stage} could not be renewed for 30 s: ${messageOf(cause)}.`,
+    "It is taken again by itself once AWS can be reached, unless another has it by then.",
+    { cause },
+  );
+
 export const noWayForStubs = () =>
   new LivedevError(
     "bridge.noWay",
