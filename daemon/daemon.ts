@@ -91,6 +91,9 @@ export class Daemon {
   #stopping: AbortController | undefined;
   #rewatching = false;
 
+  /** As the last good config had it: stubs of a killed daemon come back before this one has loaded any. */
+  #retryable: ReadonlySet<string>;
+
   readonly #configuring = new Latest(() => this.#reconfigure());
   readonly #deploying = new Latest(() => this.#putStubsInPlace());
 
@@ -134,6 +137,7 @@ export class Daemon {
     this.#key = options.key;
     this.#wantLive = options.store.get("live") === "yes";
     this.#deployed = JSON.parse(options.store.get("deployed") ?? "{}") as Deployed;
+    this.#retryable = new Set(JSON.parse(options.store.get("retryable") ?? "[]") as string[]);
   }
 
   async #openParts(): Promise<void> {
@@ -154,7 +158,7 @@ export class Daemon {
       await Invocations.open({
         store,
         run: (request, signal) => this.#run(request, signal),
-        retryable: (name) => this.#wanted(name)?.retryable ?? false,
+        retryable: (name) => this.#retryable.has(name),
         log: log("invocations"),
       }),
     );
@@ -349,6 +353,9 @@ export class Daemon {
     this.#configState = { state: "ready" };
     if (same) return;
     this.store.set("app", app.name);
+    const retryable = app.functions.filter((wanted) => wanted.retryable).map(({ name }) => name);
+    this.#retryable = new Set(retryable);
+    this.store.set("retryable", JSON.stringify(retryable));
     this.#applyFunctions();
     this.store.record({ type: "config.loaded", tookMs, functions: app.functions.map(({ name }) => name) });
     // What went wrong stands in the status and in history; the next change tries again.

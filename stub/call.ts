@@ -46,6 +46,8 @@ const SEEK_MS = 3_000;
 const MAX_FAILURES = 3;
 /** Kept back from the time that remains, to post what we know before Lambda ends us. */
 const POST_MS = 150;
+/** How long an answer is kept back to tell livedevd that it has arrived. */
+const TELL_MS = 500;
 /** How often a connection is asked for a sign of life while an answer is awaited, and how long it may take. */
 const PROBE_MS = 5_000;
 const NO_DEADLINE_MS = 15 * 60 * 1_000;
@@ -232,16 +234,20 @@ export class Call {
     }
   }
 
-  /** The ack leaves before the post: the freeze follows the post. */
+  /**
+   * The ack leaves before the post: the freeze follows the post. Where the connection broke under it, the next one's
+   * hello tells; the caller waits a little for that, so that history knows what the caller knows.
+   */
   async #answered(frame: AnswerFrame, body: Uint8Array, received: Received): Promise<void> {
-    const flushed = received.ack();
+    const acked = received.ack();
     this.#stop();
-    await flushed;
+    if (!(await acked)) await this.#session.reopened(this.#within(TELL_MS));
     this.#resolve({ is: "answer", frame, body });
   }
 
   /** Acks each chunk when it is asked for the next one: this is the backpressure that reaches the handler. */
   async *#chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    let over = false;
     try {
       for (;;) {
         const part = this.#parts.shift();
@@ -249,9 +255,13 @@ export class Call {
           await new Promise<void>((resolve) => (this.#wake = resolve));
           continue;
         }
-        if ("lost" in part) throw part.lost;
+        if ("lost" in part) {
+          over = true;
+          throw part.lost;
+        }
         if (part.frame.type === "stream.end") {
-          await part.ack();
+          over = true;
+          if (!(await part.ack())) await this.#session.reopened(this.#within(TELL_MS));
           if (part.frame.errorType === undefined) return;
           throw new StreamError(part.frame.errorType, part.payload);
         }
@@ -260,6 +270,7 @@ export class Call {
       }
     } finally {
       this.#stop();
+      if (!over) this.#session.cancel(this.#key, "the caller left in the middle of the stream");
     }
   }
 

@@ -35,7 +35,14 @@ export class Connection {
   readonly #tls: TLSSocket;
   readonly #events: ConnectionEvents;
   #smoothedRttMs: number;
-  #probe: { readonly name: string; readonly sentAt: number; readonly timer: NodeJS.Timeout } | undefined;
+  #probe:
+    | {
+        readonly name: string;
+        readonly sentAt: number;
+        readonly until: number;
+        readonly timer: NodeJS.Timeout;
+      }
+    | undefined;
   #probes = 0;
 
   private constructor(socket: WebSocket, tls: TLSSocket, rttMs: number, events: ConnectionEvents) {
@@ -123,6 +130,10 @@ export class Connection {
     });
   }
 
+  get open(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
   /** No sign of life for this long after a probe means a dead connection. */
   get patienceMs(): number {
     return Math.max(150, 4 * this.#smoothedRttMs + 100);
@@ -157,11 +168,16 @@ export class Connection {
    * Asks for a sign of life. Written before a frame that matters, it tells within one round trip whether the
    * connection outlived a freeze, however large that frame is. No pong, and no byte moved either way, within the
    * patience: the connection is closed. Only the pong counts: data of before the freeze may still lie in the kernel.
+   * One that is more patient, perhaps from before the freeze, gives way.
    */
   probe(patienceMs = this.patienceMs): void {
-    if (this.#probe !== undefined || this.#socket.readyState !== WebSocket.OPEN) return;
+    const sentAt = performance.now();
+    const until = sentAt + patienceMs;
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#probe !== undefined && this.#probe.until <= until) return;
+    this.#endProbe();
     this.#probes += 1;
-    this.#probe = { name: String(this.#probes), sentAt: performance.now(), timer: this.#watch(patienceMs) };
+    this.#probe = { name: String(this.#probes), sentAt, until, timer: this.#watch(patienceMs) };
     this.#socket.ping(this.#probe.name);
   }
 

@@ -19,6 +19,8 @@ export class DeployedCode {
   /** A /next that waits for an event. */
   #poll: ServerResponse | undefined;
   #waiting: Waiting | undefined;
+  /** The answer of `#waiting` is on its way: its process may exit now. */
+  #ending = false;
 
   constructor(command: readonly string[], api: string) {
     this.#command = command;
@@ -58,7 +60,7 @@ export class DeployedCode {
       this.#child = undefined;
       this.#poll = undefined;
       const waiting = this.#waiting;
-      if (waiting === undefined) return;
+      if (waiting === undefined || this.#ending) return;
       const { requestId } = waiting.event;
       const { body } = errorAnswer("exit", "Runtime.ExitError", `RequestId: ${requestId} Error: ${how}`);
       void new RuntimeApi(this.#api)
@@ -102,6 +104,7 @@ export class DeployedCode {
     const { hostname, port } = new URL(`http://${this.#api}`);
     // An init error is told for the event at hand: Lambda's own init ended long ago.
     const initError = incoming.url?.endsWith("/runtime/init/error") === true && requestId !== undefined;
+    if (ends || initError) this.#ending = true;
     const path = initError ? `/2018-06-01/runtime/invocation/${requestId}/error` : incoming.url;
     const onward = request(
       { host: hostname, port: port || 80, method: incoming.method, path, headers: incoming.headers },
@@ -111,14 +114,22 @@ export class DeployedCode {
         if (ends || initError) answer.on("end", () => this.#answered());
       },
     );
-    onward.on("error", () => outgoing.destroy());
+    onward.on("error", () => {
+      outgoing.destroy();
+      if (ends || initError) this.#answered();
+    });
     incoming.on("end", () => onward.addTrailers(incoming.trailers));
+    // The process died while it posted: Lambda sees an answer that is cut short, and says so.
+    incoming.on("close", () => {
+      if (!incoming.complete) onward.destroy();
+    });
     incoming.pipe(onward);
   }
 
   #answered(): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
+    this.#ending = false;
     waiting?.answered();
   }
 }

@@ -73,7 +73,8 @@ async function post(event: RuntimeEvent, reply: Reply): Promise<void> {
 async function stream(requestId: string, reply: Extract<Reply, { is: "stream" }>): Promise<void> {
   const response = runtime.stream(requestId, reply.contentType);
   try {
-    for await (const chunk of reply.chunks) await response.write(chunk);
+    // Leaving the loop tells livedevd that nobody takes the rest.
+    for await (const chunk of reply.chunks) if (!(await response.write(chunk))) break;
   } catch (error) {
     if (!(error instanceof StreamError)) throw error;
     await response.end(error);

@@ -124,27 +124,35 @@ export class RuntimeApi {
 export class StreamedResponse {
   readonly #call: ClientRequest;
   readonly #answer: Promise<{ status: number; body: Buffer }>;
-  #broken = false;
+  #state: "open" | "ended" | "refused" = "open";
 
   constructor(call: ClientRequest) {
     this.#call = call;
     this.#answer = answerOf(call);
-    this.#answer.catch(() => (this.#broken = true));
+    // An answer before the end, or none: nobody takes the rest.
+    const over = () => {
+      if (this.#state === "open") this.#state = "refused";
+    };
+    call.on("response", over);
+    this.#answer.catch(over);
   }
 
-  /** Resolves when there is room for more. */
-  async write(chunk: Uint8Array): Promise<void> {
-    if (this.#broken || this.#call.write(chunk)) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        this.#call.off("drain", done).off("close", done);
-        resolve();
-      };
-      this.#call.on("drain", done).on("close", done);
-    });
+  /** Resolves when there is room for more; false: nobody takes it any more. */
+  async write(chunk: Uint8Array): Promise<boolean> {
+    if (this.#state === "open" && !this.#call.write(chunk)) {
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          this.#call.off("drain", done).off("response", done).off("close", done);
+          resolve();
+        };
+        this.#call.on("drain", done).on("response", done).on("close", done);
+      });
+    }
+    return this.#state === "open";
   }
 
   async end(error?: { errorType: string; body: Uint8Array }): Promise<void> {
+    if (this.#state === "open") this.#state = "ended";
     if (error !== undefined) {
       this.#call.addTrailers({
         "Lambda-Runtime-Function-Error-Type": error.errorType,

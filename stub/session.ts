@@ -30,7 +30,7 @@ type State =
   | { readonly is: "waiting"; readonly timer: NodeJS.Timeout }
   /** `id` tells this dial's outcome from that of one that was given up. */
   | { readonly is: "dialling"; readonly id: number; readonly since: number }
-  | { readonly is: "open"; readonly connection: Connection };
+  | { readonly is: "open"; readonly connection: Connection; readonly since: number };
 
 /** Who carries the invocation that is under way. */
 export type Carrier = {
@@ -54,7 +54,10 @@ const DIAL_TIMEOUT_MS = 3_000;
 /** A dial that is older began before a freeze, or into a void: a new event gets a new one. */
 const STALE_DIAL_MS = 500;
 const RESTART_GRACE_MS = 5_000;
-const MAX_WAIT_MS = { busy: 500, idle: 5_000 };
+/** Together with a dial into a void that has just begun, under the 5 s within which a laptop that wakes is found. */
+const MAX_WAIT_MS = { busy: 500, idle: 2_000 };
+/** A connection that lived no longer than this counts as a failed dial: otherwise it would be dialled without pause. */
+const SHORT_LIFE_MS = 500;
 
 export class Session {
   readonly #settings: Settings;
@@ -116,6 +119,27 @@ export class Session {
     );
     // The daemon may have had that frame before it became a cancel.
     this.#link.send(cancel);
+  }
+
+  /** Resolves when the next connection stands and its hello has told what arrived, when that fails, or after `ms`. */
+  reopened(ms: number): Promise<void> {
+    if (this.#state.is === "open" && this.#state.connection.open) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(late);
+        this.#carrier = undefined;
+        resolve();
+      };
+      const late = setTimeout(done, ms);
+      this.#carrier = {
+        opened: done,
+        failed: done,
+        refused: done,
+        lost: () => this.hurry(),
+        received: (received) => void received.ack(),
+      };
+      this.hurry();
+    });
   }
 
   /** Asks for a sign of life; without one the connection is replaced. */
@@ -180,9 +204,8 @@ export class Session {
     // Another daemon instance: both directions count from 1 again, and what was for the old one is void.
     if (fresh) this.#link = new Link();
     this.#epoch = epoch;
-    this.#failures = 0;
     this.#restartingUntil = 0;
-    this.#state = { is: "open", connection };
+    this.#state = { is: "open", connection, since: performance.now() };
     try {
       this.#link.attach(received, (bytes) => connection.write(bytes));
     } catch {
@@ -194,6 +217,8 @@ export class Session {
 
   #lost(): void {
     this.#link.detach();
+    const lived = this.#state.is === "open" ? performance.now() - this.#state.since : 0;
+    this.#failures = lived < SHORT_LIFE_MS ? this.#failures + 1 : 0;
     this.#state = this.#wait();
     this.#carrier?.lost();
   }

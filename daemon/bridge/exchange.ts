@@ -20,6 +20,7 @@ import {
 } from "../../proto/answer.ts";
 import type { DownFrame, Invoke, InvocationKey, Position } from "../../proto/frames.ts";
 import type { Link } from "../../proto/link.ts";
+import { continuousMs } from "../lib/clock.ts";
 import { deadlinePassed, deliveryFailed, LivedevError } from "../lib/errors.ts";
 
 /** What the bridge hands to whom carries out invocations. */
@@ -28,7 +29,7 @@ export type BridgeInvocation = {
   readonly functionName: string;
   /** The event's bytes, as Lambda gave them to the stub. */
   readonly event: Uint8Array;
-  /** By this machine's monotonic clock; may be negative. */
+  /** By a clock that goes on while the machine sleeps and knows no jumps; may be negative. */
   remainingMs(): number;
   /** AWS's absolute deadline: shown, not trusted. */
   readonly deadlineAt: number;
@@ -93,7 +94,7 @@ export class Exchange implements BridgeInvocation {
     if (frame.clientContext !== undefined) this.clientContext = frame.clientContext;
     if (frame.cognitoIdentity !== undefined) this.cognitoIdentity = frame.cognitoIdentity;
     this.environment = options.environment;
-    this.#deadline = performance.now() + frame.remainingMs;
+    this.#deadline = continuousMs() + frame.remainingMs;
     this.#link = options.link;
     this.#finished = () => options.finished();
   }
@@ -103,7 +104,7 @@ export class Exchange implements BridgeInvocation {
   }
 
   remainingMs(): number {
-    return this.#deadline - performance.now();
+    return this.#deadline - continuousMs();
   }
 
   position(state: Position["state"]): void {

@@ -4,7 +4,8 @@
  *     received ──► begun ──► answered ──► delivered
  *        │           │           └──────► undelivered: nobody was there to take it
  *        │           └─ deadline, cancel, the daemon's end: answered with that cause
- *        └─ too late when it came: answered as expired, never run
+ *        ├─ its time was over before it could begin: answered as expired, never run
+ *        └─ the daemon restarts: left to the next one, to which its stub sends it again
  *
  * What an earlier daemon left behind is taken up when its stub comes back (`#resumed`), and closed when it does not.
  */
@@ -13,9 +14,10 @@ import { randomUUID } from "node:crypto";
 import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
 import type { InvocationKey } from "../../proto/frames.ts";
+import { continuousMs } from "../lib/clock.ts";
 import { LivedevError, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { Scope } from "../lib/scope.ts";
+import { deferred, Scope } from "../lib/scope.ts";
 import { capture, Stopped, summaryOf } from "./outcome.ts";
 import { OutputBound } from "./output-bound.ts";
 
@@ -24,7 +26,7 @@ export type Incoming = {
   readonly key: InvocationKey;
   readonly functionName: string;
   readonly event: Uint8Array;
-  /** By this machine's monotonic clock; may be negative. */
+  /** By a clock that goes on while the machine sleeps and knows no jumps; may be negative. */
   remainingMs(): number;
   /** AWS's absolute deadline: shown, not trusted. */
   readonly deadlineAt: number;
@@ -89,7 +91,17 @@ export type InvocationsStore = {
     readonly key: InvocationKey;
     readonly functionName: string;
     readonly state: "received" | "begun" | "answered";
+    readonly local?: boolean;
   }[];
+};
+
+/** One that is in progress, as whoever looks for a deadlock sees it. */
+export type UnderWay = {
+  readonly functionName: string;
+  readonly requestId: string;
+  readonly traceId?: string;
+  /** Its handler has the event; otherwise it waits for its turn, for a build, for a worker. */
+  readonly begun: boolean;
 };
 
 export type InvocationsOptions = {
@@ -109,16 +121,29 @@ const RESUME_MS = 15_000;
  * told, rather than that nobody was there any more.
  */
 const BEFORE_DEADLINE_MS = 100;
+/** How long the stubs of what was interrupted may take to ack that. */
+const TOLD_MS = 1_000;
+/** Timers stop while the machine sleeps: how soon after waking what has expired meanwhile is found. */
+const EXPIRED_EVERY_MS = 1_000;
+
+type Left = { readonly id: number; readonly functionName: string; readonly state: string };
+
+/** `leave`: nothing is answered, the next daemon takes it up. */
+type Running = {
+  readonly incoming: Incoming;
+  began: number | undefined;
+  /** A stream has begun: no other daemon can go on with it. */
+  streaming: boolean;
+  readonly stop: (reason: Stopped | "leave") => void;
+  readonly expire: () => void;
+};
 
 export class Invocations implements AsyncDisposable {
   readonly #options: InvocationsOptions;
   readonly #scope = new Scope();
-  readonly #running = new Map<number, (reason: Stopped) => void>();
+  readonly #running = new Map<number, Running>();
   /** Left by an earlier daemon, by key, until their stubs come back. */
-  readonly #left = new Map<
-    string,
-    { readonly id: number; readonly functionName: string; readonly state: string }
-  >();
+  readonly #left = new Map<string, Left>();
   #idle: (() => void)[] = [];
   #leaving: "restarting" | "stopping" | undefined;
 
@@ -128,17 +153,31 @@ export class Invocations implements AsyncDisposable {
 
   private constructor(options: InvocationsOptions) {
     this.#options = options;
-    for (const { id, key, functionName, state } of options.store.unfinished()) {
-      this.#left.set(keyText(key), { id, functionName, state });
+    for (const { id, key, functionName, state, local } of options.store.unfinished()) {
+      // Nobody comes back for what a client ran here.
+      if (local === true) this.#closeOne(keyText(key), { id, functionName, state });
+      else this.#left.set(keyText(key), { id, functionName, state });
     }
     const timer = setTimeout(() => this.#closeLeft(), options.resumeMs ?? RESUME_MS);
     timer.unref();
     this.#scope.defer(() => clearTimeout(timer));
+    const expiry = setInterval(() => this.#expire(), EXPIRED_EVERY_MS);
+    expiry.unref();
+    this.#scope.defer(() => clearInterval(expiry));
   }
 
   /** Invocations in progress. */
   get count(): number {
     return this.#running.size;
+  }
+
+  underWay(): UnderWay[] {
+    return [...this.#running.values()].map(({ incoming, began }) => ({
+      functionName: incoming.functionName,
+      requestId: incoming.key.requestId,
+      ...(incoming.traceId !== undefined && { traceId: incoming.traceId }),
+      begun: began !== undefined,
+    }));
   }
 
   /** From the bridge, once for each key. Resolves when it came to its end. */
@@ -166,7 +205,7 @@ export class Invocations implements AsyncDisposable {
     },
     signal: AbortSignal,
   ): Promise<{ readonly id: number; readonly answer: BufferedAnswer; readonly durationMs: number }> {
-    const until = performance.now() + local.timeoutMs;
+    const until = continuousMs() + local.timeoutMs;
     const stopped = new AbortController();
     const onAbort = () => stopped.abort(new LivedevError("bridge.cancelled", "The client gave it up."));
     signal.addEventListener("abort", onAbort, { once: true });
@@ -177,7 +216,7 @@ export class Invocations implements AsyncDisposable {
       key: { requestId: randomUUID(), nonce: "" },
       functionName: local.functionName,
       event: local.event,
-      remainingMs: () => until - performance.now(),
+      remainingMs: () => until - continuousMs(),
       deadlineAt: Date.now() + local.timeoutMs,
       functionArn: local.functionArn,
       environment: local.environment,
@@ -200,21 +239,34 @@ export class Invocations implements AsyncDisposable {
     return { id, answer, durationMs: performance.now() - began };
   }
 
-  /** Waits for what runs, at most so long; then ends it as interrupted. */
+  /**
+   * Waits for what runs, at most so long; then ends it as interrupted. Whoever does not take that answer either is not
+   * waited for: it stands in history.
+   */
   async drain(ms: number, leaving: "restarting" | "stopping", signal?: AbortSignal): Promise<void> {
     this.#leaving = leaving;
-    const late = setTimeout(() => this.#interrupt(), ms);
-    const onAbort = () => this.#interrupt();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted === true) onAbort();
-    while (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    const enough = deferred<void>();
+    let last: NodeJS.Timeout | undefined;
+    const interrupt = () => {
+      this.#interrupt();
+      last ??= setTimeout(enough.resolve, TOLD_MS);
+    };
+    const late = setTimeout(interrupt, ms);
+    signal?.addEventListener("abort", interrupt, { once: true });
+    if (signal?.aborted === true) interrupt();
+    await Promise.race([this.#settled(), enough.promise]);
     clearTimeout(late);
-    signal?.removeEventListener("abort", onAbort);
+    clearTimeout(last);
+    signal?.removeEventListener("abort", interrupt);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#scope.close();
     await this.drain(0, this.#leaving ?? "stopping");
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #record(incoming: Incoming, more: { local?: boolean; replayOf?: number }): number {
@@ -245,7 +297,7 @@ export class Invocations implements AsyncDisposable {
       return this.#carry(id, incoming);
     }
     if (state === "begun") {
-      const interrupted = interruptedAnswer(incoming.key.requestId);
+      const interrupted = interruptedAnswer(incoming.key.requestId, true);
       this.#answered(id, incoming, interrupted, 0, interrupted.body, interrupted.body.length);
       return this.#deliver(id, incoming, interrupted);
     }
@@ -264,27 +316,34 @@ export class Invocations implements AsyncDisposable {
       return this.#deliver(id, incoming, refused);
     }
     if (incoming.remainingMs() <= 0) {
-      const expired = errorAnswer(
-        "expired",
-        "Livedev.Expired",
-        `RequestId: ${requestId} Error: the event came after its deadline and was not run`,
-      );
-      this.#answered(id, incoming, expired, 0, expired.body, expired.body.length);
-      return this.#deliver(id, incoming, expired);
+      const { answer } = expired(requestId, "came after its deadline");
+      this.#answered(id, incoming, answer, 0, answer.body, answer.body.length);
+      return this.#deliver(id, incoming, answer);
     }
     const controller = new AbortController();
-    const stop = (reason: Stopped) => controller.abort(reason);
-    this.#running.set(id, stop);
     const timeoutMs = incoming.remainingMs();
+    const running: Running = {
+      incoming,
+      began: undefined,
+      streaming: false,
+      stop: (reason) => controller.abort(reason),
+      expire: () =>
+        running.stop(
+          running.began === undefined
+            ? expired(requestId, `could not begin within ${seconds(timeoutMs)} seconds`)
+            : timedOut(requestId, timeoutMs),
+        ),
+    };
+    this.#running.set(id, running);
     const deadline = setTimeout(
-      () => stop(timedOut(requestId, timeoutMs)),
+      running.expire,
       Math.max(0, timeoutMs - Math.min(BEFORE_DEADLINE_MS, timeoutMs / 10)),
     );
-    const onGone = () => stop(cancelled(incoming.signal.reason));
+    const onGone = () => running.stop(cancelled(incoming.signal.reason));
     incoming.signal.addEventListener("abort", onGone, { once: true });
     if (incoming.signal.aborted) onGone();
     try {
-      await this.#execute(id, incoming, controller.signal);
+      await this.#execute(id, running, controller.signal);
     } finally {
       clearTimeout(deadline);
       incoming.signal.removeEventListener("abort", onGone);
@@ -293,13 +352,13 @@ export class Invocations implements AsyncDisposable {
     }
   }
 
-  async #execute(id: number, incoming: Incoming, signal: AbortSignal): Promise<void> {
+  async #execute(id: number, running: Running, signal: AbortSignal): Promise<void> {
     const { store, run } = this.#options;
+    const { incoming } = running;
     const { functionName, key } = incoming;
     const { requestId } = key;
     const ids = { id, functionName, requestId };
     const received = performance.now();
-    let began: number | undefined;
     const output = new OutputBound(({ stream, text }) =>
       store.record({ type: "invocation.logged", ...ids, stream, text }),
     );
@@ -319,7 +378,10 @@ export class Invocations implements AsyncDisposable {
           environment: incoming.environment,
           position: (state) => incoming.position(state),
           begun: (info) => {
-            began = performance.now();
+            // Its time may have passed while the machine slept, before any timer could tell.
+            if (incoming.remainingMs() <= 0) running.expire();
+            if (signal.aborted) return;
+            running.began = performance.now();
             store.record({ type: "invocation.begun", ...ids, ...info });
             // Before the handler has the event: a daemon that is killed now must not run it a second time.
             store.commit();
@@ -329,18 +391,20 @@ export class Invocations implements AsyncDisposable {
         signal,
       );
     } catch (error) {
+      if (signal.reason === "leave") return;
       answer = signal.aborted ? (signal.reason as Stopped).answer : failureAnswer(error);
       if (!signal.aborted && !(error instanceof LivedevError)) {
         this.#options.log.error({ err: error, ...ids }, "an invocation failed inside livedevd");
       }
     }
-    const tookMs = () => performance.now() - (began ?? received);
+    const tookMs = () => performance.now() - (running.began ?? received);
     if (answer.kind === "buffered") {
       this.#answered(id, incoming, answer, tookMs(), answer.body, answer.body.length);
       // On the disk before it is on its way: after a kill it can still be delivered. A full disk holds nobody up.
       await store.flushed().catch(() => undefined);
       return this.#deliver(id, incoming, answer);
     }
+    running.streaming = true;
     const captured = capture(answer, signal);
     const delivered = await settledOf(incoming.deliver(captured.answer));
     const { body, bytes, failure } = captured.outcome();
@@ -382,35 +446,51 @@ export class Invocations implements AsyncDisposable {
     });
   }
 
-  /** The daemon ends, and so does what it runs; the stubs are told. */
+  /**
+   * The daemon ends, and so does what it runs; the stubs are told. Before a restart, what has not begun and what may
+   * begin again is left to the next daemon.
+   */
   #interrupt(): void {
-    for (const stop of [...this.#running.values()]) {
-      stop(new Stopped(interruptedAnswer(undefined)));
+    for (const { incoming, began, streaming, stop } of [...this.#running.values()]) {
+      const { nonce, requestId } = incoming.key;
+      const retryable = this.#options.retryable?.(incoming.functionName) === true;
+      const again = began === undefined || (retryable && !streaming);
+      // A client's own has no stub that sends it again.
+      if (this.#leaving === "restarting" && again && nonce !== "") stop("leave");
+      else stop(new Stopped(interruptedAnswer(requestId, began !== undefined)));
+    }
+  }
+
+  #expire(): void {
+    for (const { incoming, expire } of [...this.#running.values()]) {
+      if (incoming.remainingMs() <= 0) expire();
     }
   }
 
   /** Their stubs have not come back: what they were is all that will be known of them. */
   #closeLeft(): void {
+    for (const [key, left] of this.#left) this.#closeOne(key, left);
+    this.#left.clear();
+  }
+
+  #closeOne(key: string, { id, functionName, state }: Left): void {
     const { store } = this.#options;
-    for (const [key, { id, functionName, state }] of this.#left) {
-      const [requestId = ""] = key.split(" ");
-      const ids = { id, functionName, requestId };
-      if (state !== "answered") {
-        const answer = interruptedAnswer(requestId);
-        store.answer({
-          event: { ...ids, ...summaryOf(answer), durationMs: 0 },
-          body: answer.body,
-          contentType: answer.contentType,
-          streamed: false,
-        });
-      }
-      store.record({
-        type: "invocation.undelivered",
-        ...ids,
-        reason: "livedevd ended before the stub had the answer",
+    const [requestId = ""] = key.split(" ");
+    const ids = { id, functionName, requestId };
+    if (state !== "answered") {
+      const answer = interruptedAnswer(requestId, state === "begun");
+      store.answer({
+        event: { ...ids, ...summaryOf(answer), durationMs: 0 },
+        body: answer.body,
+        contentType: answer.contentType,
+        streamed: false,
       });
     }
-    this.#left.clear();
+    store.record({
+      type: "invocation.undelivered",
+      ...ids,
+      reason: "livedevd ended before it knew that the stub had the answer",
+    });
   }
 }
 
@@ -426,24 +506,28 @@ async function settledOf(promise: Promise<void>): Promise<unknown> {
   }
 }
 
+const seconds = (ms: number) => (Math.round(ms / 10) / 100).toFixed(2);
+
 /** In Lambda's words. @see https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html */
 function timedOut(requestId: string, timeoutMs: number): Stopped {
-  const seconds = (Math.round(timeoutMs / 10) / 100).toFixed(2);
-  const sentence = `RequestId: ${requestId} Error: Task timed out after ${seconds} seconds`;
+  const sentence = `RequestId: ${requestId} Error: Task timed out after ${seconds(timeoutMs)} seconds`;
   return new Stopped(errorAnswer("timeout", "Sandbox.Timedout", sentence));
+}
+
+function expired(requestId: string, why: string): Stopped {
+  const sentence = `RequestId: ${requestId} Error: the event ${why} and was not run`;
+  return new Stopped(errorAnswer("expired", "Livedev.Expired", sentence));
 }
 
 function cancelled(reason: unknown): Stopped {
   return new Stopped(errorAnswer("cancelled", "Livedev.Cancelled", messageOf(reason)));
 }
 
-function interruptedAnswer(requestId: string | undefined): BufferedAnswer {
-  const prefix = requestId === undefined ? "" : `RequestId: ${requestId} `;
-  return errorAnswer(
-    "interrupted",
-    "Livedev.Interrupted",
-    `${prefix}Error: livedevd ended while the handler ran; it was not run again`,
-  );
+function interruptedAnswer(requestId: string, begun: boolean): BufferedAnswer {
+  const sentence = begun
+    ? "livedevd ended while the handler ran; it was not run again"
+    : "livedevd ended before the handler had the event; it was not run";
+  return errorAnswer("interrupted", "Livedev.Interrupted", `RequestId: ${requestId} Error: ${sentence}`);
 }
 
 function unknownAnswer(): BufferedAnswer {
