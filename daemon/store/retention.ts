@@ -65,11 +65,11 @@ export class Retention {
     return this.#bytes() > this.#limits.maxBytes;
   }
 
-  /** The first invocation, but one, by which the oldest payloads come to more than `bytes`. */
+  /** The invocation before which the oldest payloads come to more than `bytes`; one at least is before it. */
   #firstOver(bytes: number): number {
     let sum = 0;
     for (const [id, kept] of this.#statements.sizes.iterate(this.#firstSeq)) {
-      if (sum > bytes) return id;
+      if (sum > bytes && id > this.#firstSeq) return id;
       sum += kept;
     }
     return Infinity;
