@@ -18,6 +18,7 @@ import type { DaemonStatus, FunctionStatus } from "../proto/rpc.ts";
 import { Bridge } from "./bridge/bridge.ts";
 import { Config, type ConfigResult } from "./config/config.ts";
 import { resolveStage } from "./config/stage.ts";
+import { Credentials } from "./credentials/credentials.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
 import { Functions } from "./functions/functions.ts";
 import { Home, type Standing } from "./home.ts";
@@ -71,6 +72,7 @@ export class Daemon {
   readonly #stateDir: string;
   readonly #scope: Scope;
   readonly #key: StageKey;
+  readonly #credentials = new Credentials();
   readonly #ended = deferred<void>();
   /** Settles with the first load of the config, good or bad. */
   readonly #configured = deferred<void>();
@@ -303,6 +305,7 @@ export class Daemon {
         keys: () => [this.#key],
         // Until the config is there, nobody knows better than the stub.
         functionKnown: (name) => this.#app === undefined || this.#wanted(name) !== undefined,
+        greeted: (name, sandbox, environment) => this.#credentials.greeted(name, sandbox, environment),
         receive: (invocation) => this.#invocations.receive(invocation),
         record: (event) => void record(event),
         log: componentLog(this.#log, "bridge"),
@@ -323,7 +326,8 @@ export class Daemon {
   readonly #run: Run = async (request, signal) => {
     if (this.#app === undefined) request.position("building");
     await Promise.race([this.#configuredApp(), aborted(signal)]);
-    return this.#functions.run(request, signal);
+    const environment = this.#credentials.freshest(request.functionName, request.environment);
+    return this.#functions.run({ ...request, environment }, signal);
   };
 
   // ---- the config, and what follows from it
@@ -373,6 +377,7 @@ export class Daemon {
     const app = this.#app;
     if (app === undefined) return;
     const { name, stage, region } = app;
+    this.#credentials.keepOnly(app.functions.map((wanted) => wanted.name));
     this.#functions.apply(linked(app, this.#deployed), { name, stage, region });
   }
 

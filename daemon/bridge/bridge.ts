@@ -30,6 +30,8 @@ export type BridgeOptions = {
   keys(): readonly StageKey[];
   /** Absent: every function is known. */
   functionKnown?(name: string): boolean;
+  /** A stub's environment, at each hello. */
+  greeted?(functionName: string, sandbox: string, environment: Readonly<Record<string, string>>): void;
   /** Called once per invocation key; its rejection is a bug, and the stub is told. */
   receive(invocation: BridgeInvocation): Promise<void>;
   record(event: BridgeEvent): void;
@@ -147,6 +149,7 @@ export class Bridge {
     const known = this.#sessions.get(hello.sandbox);
     const session = known?.functionName === hello.functionName ? known : this.#session(hello);
     const replaces = session.attached;
+    this.#options.greeted?.(hello.functionName, hello.sandbox, hello.environment);
     session.attach(connection, hello);
     if (replaces) return;
     this.#options.record({

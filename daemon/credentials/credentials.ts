@@ -1,0 +1,68 @@
+/**
+ * Each function's freshest credentials. They come with the environment of its stubs: AWS gives every execution
+ * environment its own, and a newer environment's last longer than an older one's, so the newest wins, whichever of
+ * them an event comes from. In memory alone; they never reach a file or a log.
+ */
+export type Variables = Readonly<Record<string, string>>;
+
+/** @see https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html */
+const KEYS = [
+  "AWS_ACCESS_KEY_ID",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
+  "AWS_CREDENTIAL_EXPIRATION",
+] as const;
+
+type Known = {
+  readonly keys: Variables;
+  /** Where the environment itself says so. */
+  readonly expiresAt: number | undefined;
+};
+
+/** More environments than a stage has at a time. */
+const MAX_SEEN = 5_000;
+
+export class Credentials {
+  readonly #byFunction = new Map<string, Known>();
+  /** Sandboxes that have said hello, the oldest first: their credentials stay what they were. */
+  readonly #seen = new Set<string>();
+
+  /** A stub has said hello with its environment; the same sandbox may do so many times. */
+  greeted(functionName: string, sandbox: string, environment: Variables): void {
+    if (environment["AWS_ACCESS_KEY_ID"] === undefined || this.#seen.has(sandbox)) return;
+    this.#seen.add(sandbox);
+    if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value ?? "");
+    const keys = Object.fromEntries(
+      KEYS.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
+    );
+    const stated = Date.parse(environment["AWS_CREDENTIAL_EXPIRATION"] ?? "");
+    const expiresAt = Number.isNaN(stated) ? undefined : stated;
+    // Where both say when they expire, that is what counts; otherwise the environment that was made last.
+    const before = this.#byFunction.get(functionName)?.expiresAt;
+    if (before !== undefined && expiresAt !== undefined && expiresAt < before) return;
+    this.#byFunction.set(functionName, { keys, expiresAt });
+  }
+
+  /**
+   * The environment of an event's sandbox, with the function's freshest credentials in it. The JavaScript SDK reads
+   * its environment again only where it says that the credentials expire: at once where that has passed, behind a call
+   * with the old ones in the five minutes before. Lambda does not say when they do, so the code is told "now", and
+   * looks at each use.
+   */
+  freshest(functionName: string, environment: Variables): Variables {
+    const known = this.#byFunction.get(functionName);
+    const keys = known?.keys ?? environment;
+    if (keys["AWS_ACCESS_KEY_ID"] === undefined) return environment;
+    return {
+      ...environment,
+      ...keys,
+      AWS_CREDENTIAL_EXPIRATION: keys["AWS_CREDENTIAL_EXPIRATION"] ?? new Date().toISOString(),
+    };
+  }
+
+  /** Of functions that are gone. */
+  keepOnly(functionNames: readonly string[]): void {
+    const kept = new Set(functionNames);
+    for (const name of this.#byFunction.keys()) if (!kept.has(name)) this.#byFunction.delete(name);
+  }
+}

@@ -1,0 +1,120 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import t from "tap";
+
+import { Credentials } from "../../daemon/credentials/credentials.ts";
+import { Functions } from "../../daemon/functions/functions.ts";
+import { silentLog } from "../../daemon/lib/log.ts";
+import { ROOT } from "../support/rig.ts";
+
+const keys = (word: string, expires?: string) => ({
+  AWS_REGION: "eu-west-1",
+  AWS_ACCESS_KEY_ID: `ASIA${word}`,
+  AWS_SECRET_ACCESS_KEY: `secret-${word}`,
+  AWS_SESSION_TOKEN: `token-${word}`,
+  ...(expires !== undefined && { AWS_CREDENTIAL_EXPIRATION: expires }),
+});
+
+t.test("the newest environment's credentials win, whichever one an event comes from", (t) => {
+  const credentials = new Credentials();
+  credentials.greeted("Api", "old", keys("OLD"));
+  credentials.greeted("Api", "new", keys("NEW"));
+  credentials.greeted("Api", "old", keys("OLD"));
+  credentials.greeted("Other", "other", keys("OTHER"));
+  t.match(credentials.freshest("Api", keys("OLD")), {
+    AWS_ACCESS_KEY_ID: "ASIANEW",
+    AWS_SECRET_ACCESS_KEY: "secret-NEW",
+    AWS_SESSION_TOKEN: "token-NEW",
+  });
+  t.match(credentials.freshest("Api", {}), { AWS_ACCESS_KEY_ID: "ASIANEW" }, "also for a client's own event");
+  t.match(credentials.freshest("Other", {}), { AWS_ACCESS_KEY_ID: "ASIAOTHER" }, "each function has its own");
+  t.same(credentials.freshest("Unknown", { A: "1" }), { A: "1" });
+  credentials.keepOnly(["Other"]);
+  t.same(credentials.freshest("Api", {}), {});
+  t.end();
+});
+
+t.test("where environments say when their credentials expire, the later expiry wins", (t) => {
+  const credentials = new Credentials();
+  credentials.greeted("Api", "long", keys("LONG", "2030-01-01T12:00:00Z"));
+  credentials.greeted("Api", "short", keys("SHORT", "2030-01-01T06:00:00Z"));
+  t.match(credentials.freshest("Api", {}), {
+    AWS_ACCESS_KEY_ID: "ASIALONG",
+    AWS_CREDENTIAL_EXPIRATION: "2030-01-01T12:00:00Z",
+  });
+  t.end();
+});
+
+t.test("the SDK in a worker that stays uses the new credentials after a rotation", async (t) => {
+  const project = t.testdir({});
+  mkdirSync(join(project, "src"));
+  symlinkSync(join(ROOT, "node_modules"), join(project, "node_modules"));
+  writeFileSync(
+    join(project, "src/api.ts"),
+    `import { LambdaClient } from "@aws-sdk/client-lambda";
+     const client = new LambdaClient({});
+     export const handler = async () => {
+       const { accessKeyId, sessionToken } = await client.config.credentials();
+       return { accessKeyId, sessionToken, pid: process.pid };
+     };`,
+  );
+  const functions = await Functions.open({
+    project,
+    outDir: join(project, ".build"),
+    record: () => {},
+    log: silentLog,
+  });
+  t.teardown(() => functions[Symbol.asyncDispose]());
+  const wanted = {
+    name: "Api",
+    handler: "src/api.handler",
+    runtime: "nodejs20.x",
+    architecture: "x86_64",
+    timeoutMs: 20_000,
+    memoryMb: 512,
+    environment: {},
+    link: [],
+    nodejs: {
+      format: "esm",
+      minify: false,
+      sourcemap: true,
+      splitting: false,
+      loader: {},
+      install: [],
+      esbuild: {},
+    },
+    dev: true,
+    whenAway: "error",
+    retryable: false,
+  } as const;
+  functions.apply([wanted], { name: "shop", stage: "dev", region: "eu-west-1" });
+
+  const credentials = new Credentials();
+  const run = async () => {
+    const answer = await functions.run(
+      {
+        functionName: "Api",
+        requestId: String(Math.random()),
+        event: Buffer.from("{}"),
+        deadlineAt: Date.now() + 20_000,
+        remainingMs: () => 20_000,
+        functionArn: "arn:aws:lambda:eu-west-1:123456789012:function:api",
+        environment: credentials.freshest("Api", keys("FIRST")),
+        position: () => {},
+        begun: () => {},
+        logged: () => {},
+      },
+      new AbortController().signal,
+    );
+    if (answer.kind !== "buffered") throw new Error("a streamed answer");
+    return JSON.parse(Buffer.from(answer.body).toString()) as Record<string, unknown>;
+  };
+  credentials.greeted("Api", "first", keys("FIRST"));
+  const before = await run();
+  t.match(before, { accessKeyId: "ASIAFIRST", sessionToken: "token-FIRST" });
+  credentials.greeted("Api", "second", keys("SECOND"));
+  const after = await run();
+  t.match(after, { accessKeyId: "ASIASECOND", sessionToken: "token-SECOND" });
+  t.equal(after["pid"], before["pid"], "the same process");
+});
