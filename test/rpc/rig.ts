@@ -11,16 +11,18 @@ import { LivedevError } from "../../proto/errors.ts";
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 import { RPC_PROTOCOL } from "../../proto/version.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
-import { followHistory, matches, type History } from "../../daemon/rpc/follow.ts";
-import type { MethodTable } from "../../daemon/rpc/methods.ts";
+import type { Follow, MethodTable } from "../../daemon/rpc/methods.ts";
 import { Rpc, type RpcOptions } from "../../daemon/rpc/rpc.ts";
 import { prepareSocket } from "../../daemon/rpc/socket.ts";
+import { follow, type FollowSource } from "../../daemon/store/follow.ts";
+import { matches, type EventPage, type EventQuery } from "../../daemon/store/queries.ts";
 
 /** History as the store keeps it: assigned at once, committed and told a turn later, read a turn later still. */
-export class MemoryHistory implements History {
+export class MemoryHistory implements FollowSource {
   readonly databaseId: string;
   firstSeq = 1;
   lastSeq = 0;
+  committedSeq = 0;
   reads = 0;
   readonly #committed: RecordedEvent[] = [];
   readonly #waiting: RecordedEvent[] = [];
@@ -45,7 +47,7 @@ export class MemoryHistory implements History {
     return this.record({ type: "function.logged", functionName, stream: "stdout", text });
   }
 
-  async events(query: { after?: number; limit?: number; types?: readonly string[]; functionName?: string }) {
+  async events(query: EventQuery): Promise<EventPage> {
     this.reads += 1;
     await new Promise((resolve) => setImmediate(resolve));
     const { after = 0, limit = 1_000 } = query;
@@ -54,13 +56,14 @@ export class MemoryHistory implements History {
     const events: RecordedEvent[] = [];
     for (let at = from; at < this.#committed.length && events.length < limit; at += 1) {
       const one = this.#committed[at];
-      if (one !== undefined && matches(one.event, query)) events.push(one);
+      if (one !== undefined && matches(query, one.event)) events.push(one);
     }
     // A page that is not full has seen everything, also what did not fit the filter.
-    const end = events.length < limit ? (this.#committed.at(-1)?.seq ?? 0) : (events.at(-1)?.seq ?? 0);
-    const seq = Math.max(after, end);
+    const last = events.length < limit;
+    const seq = Math.max(after, last ? this.committedSeq : (events.at(-1)?.seq ?? 0));
+    const cursor = { database: this.databaseId, seq };
     await new Promise((resolve) => setImmediate(resolve));
-    return { cursor: { database: this.databaseId, seq }, events };
+    return { cursor, firstSeq: this.firstSeq, events, last };
   }
 
   watch(listener: (events: readonly RecordedEvent[]) => void): () => void {
@@ -71,9 +74,16 @@ export class MemoryHistory implements History {
   #commit(): void {
     const batch = this.#waiting.splice(0);
     this.#committed.push(...batch);
+    this.committedSeq += batch.length;
     for (const listener of this.#listeners) listener(batch);
   }
 }
+
+/** As the store gives it to the control API. */
+export const followOf =
+  (history: MemoryHistory): Follow =>
+  (request, sink, signal) =>
+    follow(history, request, sink, signal);
 
 export const EPOCH = "epoch-1";
 
@@ -94,25 +104,20 @@ export function methodTable(history: MemoryHistory, over: Partial<MethodTable> =
       }),
     "daemon.status": missing,
     "daemon.stop": missing,
+    "daemon.doctor": missing,
     "stage.goLive": missing,
     "function.list": () => Promise.resolve([]),
     "function.invoke": missing,
     "function.invokeLocal": missing,
     "invocation.replay": missing,
-    "daemon.doctor": () => Promise.resolve([]),
     "invocation.list": () => Promise.resolve([]),
     "invocation.get": missing,
     "event.list": async (params) => {
-      const { cursor, events } = await history.events(withoutUndefined(params));
+      const { cursor, events } = await history.events(params);
       return { cursor, events: [...events] };
     },
     ...over,
   };
-}
-
-// oxlint-disable-next-line typescript/no-explicit-any
-export function withoutUndefined(value: any): any {
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined));
 }
 
 export class Rig implements AsyncDisposable {
@@ -139,7 +144,7 @@ export class Rig implements AsyncDisposable {
     const history = options.history ?? new MemoryHistory();
     await prepareSocket(socketPath);
     const rpc = await Rpc.open({
-      follow: followHistory(history),
+      follow: followOf(history),
       version: "0.0.0-test",
       log: silentLog,
       ...options,

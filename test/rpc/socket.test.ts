@@ -19,11 +19,10 @@ import { join } from "node:path";
 import t from "tap";
 
 import { silentLog } from "../../daemon/lib/log.ts";
-import { followHistory } from "../../daemon/rpc/follow.ts";
 import { Rpc } from "../../daemon/rpc/rpc.ts";
 import { prepareSocket } from "../../daemon/rpc/socket.ts";
 
-import { MemoryHistory, methodTable, Rig, Wire } from "./rig.ts";
+import { followOf, MemoryHistory, methodTable, Rig, Wire } from "./rig.ts";
 
 async function folder(t: { teardown(f: () => unknown): unknown }): Promise<string> {
   const made = await realpath(await mkdtemp(join(tmpdir(), "livedev-socket-")));
@@ -88,7 +87,7 @@ void t.test("opening refuses an unsafe directory too, and leaves nothing behind"
   const options = {
     socketPath,
     methods: methodTable(history),
-    follow: followHistory(history),
+    follow: followOf(history),
     version: "0",
     log: silentLog,
   };
