@@ -8,14 +8,13 @@ import { join } from "node:path";
 
 import { startTimeOfProcess } from "../../client/discovery.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
-import { followHistory } from "../../daemon/rpc/follow.ts";
 import type { MethodTable } from "../../daemon/rpc/methods.ts";
 import { Rpc } from "../../daemon/rpc/rpc.ts";
 import { prepareSocket } from "../../daemon/rpc/socket.ts";
 import { formatDaemonFile, socketPath, socketSeed } from "../../proto/discovery.ts";
 import type { DaemonStatus } from "../../proto/rpc.ts";
 import { RPC_PROTOCOL } from "../../proto/version.ts";
-import { EPOCH, MemoryHistory, methodTable } from "../rpc/rig.ts";
+import { EPOCH, followOf, MemoryHistory, methodTable } from "../rpc/rig.ts";
 import { Rig } from "../support/rig.ts";
 
 export const CONFIG = `
@@ -90,7 +89,7 @@ export class FakeDaemon implements AsyncDisposable {
     const rpc = await Rpc.open({
       socketPath: socket,
       methods: table,
-      follow: followHistory(history),
+      follow: followOf(history),
       version: "0.0.0-test",
       log: silentLog,
     });
