@@ -8,7 +8,7 @@ import { createReadStream } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import type { Log } from "../lib/log.ts";
 import { AwsError, accessDenied, internalFailure, requestTooLarge, unsupported } from "./aws-error.ts";
@@ -50,6 +50,8 @@ export class Api {
   }
 
   static async open(options: ApiOptions): Promise<Api> {
+    // Only where it serves: the program's short commands need not wait for it to load.
+    const { fastify } = await import("fastify");
     const app: FastifyInstance = fastify({
       bodyLimit: MAX_BODY,
       exposeHeadRoutes: false,

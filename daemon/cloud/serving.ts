@@ -84,7 +84,11 @@ export async function startServing(stateDir: string, serveArguments: readonly st
   const until = Date.now() + START_MS;
   while (Date.now() < until) {
     const serving = await findServing(stateDir);
-    if (serving !== undefined) return serving;
+    if (serving !== undefined) {
+      // Another starter's was first: ours finds that out by itself, and is not left behind.
+      if (serving.pid !== child.pid) await within(STOP_MS, gone);
+      return serving;
+    }
     // Ours may have lost against another starter's: then that one's answer counts.
     if (ended && (await lockHolder(stateDir)) === undefined) break;
     await Promise.race([sleep(POLL_MS), ended ? sleep(POLL_MS) : gone]);
@@ -109,6 +113,13 @@ export async function askStatus(serving: Serving): Promise<CloudStatus> {
   const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
   if (!response.ok) throw new Error(`the local cloud answered its status with ${response.status}`);
   return (await response.json()) as CloudStatus;
+}
+
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  const patience = new AbortController();
+  const { signal } = patience;
+  await Promise.race([promise, sleep(ms, undefined, { signal }).catch(() => undefined)]);
+  patience.abort();
 }
 
 async function lastLine(file: string): Promise<string> {

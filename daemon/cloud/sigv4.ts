@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac, timingSafeEqual, type Hash, type Hmac } from "node:crypto";
 
-import { SignatureV4 } from "@smithy/signature-v4";
+import type { SignatureV4 } from "@smithy/signature-v4";
 
 import { AwsError } from "./aws-error.ts";
 import { readSession, rootPrincipal, type Principal } from "./sessions.ts";
@@ -96,7 +96,9 @@ export async function verify(request: SignedRequest, claim: Claim, body: Uint8Ar
     if (value === undefined) throw mismatch(`The signed header ${name} is missing.`);
     headers[name] = value;
   }
-  const signed = await signer(claim, claim.region, claim.service).sign(
+  const signed = await (
+    await signer(claim, claim.region, claim.service)
+  ).sign(
     { method: request.method, protocol: "http:", hostname: "", headers, ...splitTarget(request.target) },
     {
       signingDate: claim.signedAt,
@@ -125,7 +127,9 @@ export async function signRequest(
   service: string,
 ): Promise<Record<string, string>> {
   const { url } = request;
-  const signed = await signer(credentials, region, service).sign({
+  const signed = await (
+    await signer(credentials, region, service)
+  ).sign({
     method: request.method,
     protocol: url.protocol,
     hostname: url.hostname,
@@ -136,7 +140,9 @@ export async function signRequest(
   return signed.headers;
 }
 
-function signer(credentials: Credentials, region: string, service: string): SignatureV4 {
+async function signer(credentials: Credentials, region: string, service: string): Promise<SignatureV4> {
+  // When it is first used: the program's short commands need not wait for it to load.
+  const { SignatureV4 } = await import("@smithy/signature-v4");
   const { accessKeyId, secretAccessKey, sessionToken } = credentials;
   return new SignatureV4({
     credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },

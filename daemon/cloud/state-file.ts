@@ -1,7 +1,7 @@
 /**
  * The state and its file. A change is made on a copy, written beside the old file and renamed over it; only then is
  * it the state and the caller is answered. So what the cloud acknowledged survives a kill, and a change that fails
- * changes nothing.
+ * changes nothing. Changes that come while a file is being written share the next one: the disk is waited for once.
  */
 import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,10 +10,17 @@ import { codeOf, type LivedevError } from "../lib/errors.ts";
 import { cloudStateNewer } from "../lib/errors.ts";
 import { newState, type CloudState } from "./state.ts";
 
+type Change = {
+  /** On a copy of its own; gives what settles the caller once the state is on disk. */
+  readonly make: (draft: CloudState) => () => void;
+  readonly fail: (error: unknown) => void;
+};
+
 export class StateFile {
   readonly #file: string;
   #state: CloudState;
-  #last: Promise<unknown> = Promise.resolve();
+  #asked: Change[] = [];
+  #writing: Promise<void> | undefined;
 
   private constructor(file: string, state: CloudState) {
     this.#file = file;
@@ -40,20 +47,45 @@ export class StateFile {
 
   /** One change at a time, in the order of the calls. What `change` throws is thrown here, and nothing has changed. */
   update<T>(change: (draft: CloudState) => T): Promise<T> {
-    const made = this.#last.then(async () => {
-      const draft = structuredClone(this.#state);
-      const result = change(draft);
-      await write(this.#file, draft);
-      this.#state = draft;
-      return result;
+    return new Promise<T>((resolve, reject) => {
+      const make = (draft: CloudState) => {
+        const result = change(draft);
+        return () => resolve(result);
+      };
+      this.#asked.push({ make, fail: reject });
+      this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
     });
-    this.#last = made.catch(() => undefined);
-    return made;
   }
 
   /** Everything asked for so far is on disk, or failed. */
   async settled(): Promise<void> {
-    await this.#last;
+    await this.#writing;
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#asked.length > 0) {
+      const changes = this.#asked;
+      this.#asked = [];
+      let next = this.#state;
+      const made: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
+      for (const { make, fail } of changes) {
+        const draft = structuredClone(next);
+        try {
+          made.push({ done: make(draft), fail });
+          next = draft;
+        } catch (error) {
+          // Told with the others: what it was refused for may be a change that is not on disk yet.
+          made.push({ done: () => fail(error), fail });
+        }
+      }
+      try {
+        if (next !== this.#state) await write(this.#file, next);
+        this.#state = next;
+        for (const { done } of made) done();
+      } catch (error) {
+        for (const { fail } of made) fail(error);
+      }
+    }
   }
 }
 
