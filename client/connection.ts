@@ -7,7 +7,14 @@ import { WebSocket } from "ws";
 import { LivedevError, RPC_ERROR } from "../proto/errors.ts";
 import type { RpcMethod, RpcNotificationParams, RpcParams, RpcResult } from "../proto/rpc.ts";
 
-import { cancelled, codeOf, connectionLost, daemonBug, requestRefused } from "./errors.ts";
+import {
+  cancelled,
+  codeOf,
+  connectionLost,
+  daemonBug,
+  daemonUnresponsive,
+  requestRefused,
+} from "./errors.ts";
 
 export type Recorded = RpcNotificationParams<"events.recorded">;
 export type Reset = RpcNotificationParams<"events.reset">;
@@ -49,12 +56,14 @@ export class Connection {
     return this.#open;
   }
 
-  /** `undefined`: nobody listens there. */
-  static open(socketPath: string): Promise<Connection | undefined> {
+  /** `undefined`: nobody listens there. A daemon that hangs still accepts, by its system, and never answers. */
+  static open(socketPath: string, seconds = 10): Promise<Connection | undefined> {
     return new Promise((resolve, reject) => {
       // `ws+unix:` URLs cannot name a path with a colon in it.
       const socket = new WebSocket("ws://livedevd/rpc", {
-        createConnection: () => netConnect(socketPath),
+        // Until it is upgraded; then ws takes the socket's timeout away.
+        createConnection: () => netConnect({ path: socketPath, timeout: seconds * 1_000 }),
+        handshakeTimeout: seconds * 1_000,
         perMessageDeflate: false,
       });
       const connection = new Connection(socket);
@@ -64,6 +73,7 @@ export class Connection {
         const nobody = ["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE", "EAGAIN"];
         if (code !== undefined && nobody.includes(code)) resolve(undefined);
         else if (error.message === "socket hang up") resolve(undefined);
+        else if (error.message === "Opening handshake has timed out") reject(daemonUnresponsive(seconds));
         else reject(error);
       };
       socket.once("error", failed);

@@ -4,7 +4,6 @@ import type { LivedevEvent } from "../../proto/events.ts";
 import type { LivedevClient } from "../client.ts";
 import { LivedevError, needsYes, notAgreed } from "../errors.ts";
 import { agree, canAsk } from "./ask.ts";
-import type { Cli } from "./cli.ts";
 import { paint, print, printJson, table } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { duration } from "./time.ts";
@@ -22,7 +21,11 @@ export type WentLive = {
 };
 
 /** The first time that stubs would replace deployed code, a person agrees, or `--yes` did. */
-export async function goLive(cli: Cli, client: LivedevClient, options: LiveOptions): Promise<WentLive> {
+export async function goLive(
+  client: LivedevClient,
+  options: LiveOptions,
+  signal: AbortSignal,
+): Promise<WentLive> {
   using progress = new Progress("Going live", options.json);
   await using _watching = await client.subscribe(
     { types: ["config.*", "build.failed", "deploy.*"] },
@@ -31,7 +34,6 @@ export async function goLive(cli: Cli, client: LivedevClient, options: LiveOptio
     },
   );
   const call = async (yes: boolean): Promise<WentLive> => {
-    const { signal } = cli;
     const live = await client.call("stage.goLive", yes ? { yes } : {}, { signal });
     // Known to the daemon once its config is loaded: not yet when it greeted us.
     const { app } = await client.call("daemon.status", {}, { signal });
@@ -43,7 +45,7 @@ export async function goLive(cli: Cli, client: LivedevClient, options: LiveOptio
     if (!(error instanceof LivedevError) || error.code !== "stage.holdsCode") throw error;
     if (!canAsk() || options.json === true) throw needsYes(error);
     progress.pause();
-    if (!(await agree(`${error.message}\nReplace it by stubs?`, cli.signal))) throw notAgreed();
+    if (!(await agree(`${error.message}\nReplace it by stubs?`, signal))) throw notAgreed();
     progress.resume();
     return await call(true);
   }

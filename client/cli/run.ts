@@ -48,7 +48,7 @@ export function runCommand(cli: Cli): Command {
       const ended = endOf(child);
       const outcome = await Promise.race([ready(child, place), ended]);
       if (outcome !== "ready") throw daemonDied(outcome.how, "", place.logFile);
-      await live(cli, options, child);
+      await live(options, child, signals);
       const { code, how } = await ended;
       if (signals.count > 1) return EXIT.interrupted;
       if (code !== 0) throw daemonDied(how, "", place.logFile);
@@ -58,11 +58,12 @@ export function runCommand(cli: Cli): Command {
 }
 
 /** A refusal that a person could have lifted ends it; any other may be mended by a save, so the daemon goes on. */
-async function live(cli: Cli, options: StartOptions, child: ChildProcess): Promise<void> {
+async function live(options: StartOptions, child: ChildProcess, signals: Signals): Promise<void> {
   try {
     await using client = await connect({ ...options, open: false });
-    printLive(client, await goLive(cli, client, options), options.json);
+    printLive(client, await goLive(client, options, signals.first), options.json);
   } catch (error) {
+    if (signals.first.aborted) return;
     if (!(error instanceof LivedevError)) throw error;
     if (child.exitCode !== null || child.signalCode !== null) return;
     if (error.code === "connection.lost" || error.code === "daemon.notRunning") return;
@@ -100,16 +101,21 @@ function endOf(child: ChildProcess): Promise<Ended> {
   });
 }
 
-function passSignals(child: ChildProcess): { readonly count: number } {
-  const passed = { count: 0 };
+/** Going live is given up at the first; the rest is for the daemon to answer. */
+type Signals = { readonly count: number; readonly first: AbortSignal };
+
+function passSignals(child: ChildProcess): Signals {
+  const first = new AbortController();
+  const signals = { count: 0, first: first.signal };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      passed.count += 1;
-      if (passed.count === 1 && signal === "SIGINT") note("Stopping; Ctrl-C again ends it at once.");
+      signals.count += 1;
+      if (signals.count === 1 && signal === "SIGINT") note("Stopping; Ctrl-C again ends it at once.");
       child.kill(signal);
+      first.abort();
     });
   }
-  return passed;
+  return signals;
 }
 
 function showLog(child: ChildProcess, place: Place, raw: boolean): void {

@@ -22,7 +22,7 @@ export function startCommand(cli: Cli): Command {
 
 export async function startAndGoLive(cli: Cli, options: StartOptions): Promise<void> {
   await using client = await connect({ ...options, signal: cli.signal });
-  printLive(client, await goLive(cli, client, options), options.json);
+  printLive(client, await goLive(client, options, cli.signal), options.json);
 }
 
 export function withYes(command: Command): Command {

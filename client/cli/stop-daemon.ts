@@ -29,8 +29,10 @@ export type StopOptions = {
 
 /** The daemon drains for 10 s at most and then closes its parts. */
 const CLOSING_MS = 20_000;
+/** One that does not answer is given as long as a drain takes. */
+const HANGING_MS = 11_000;
 const KILLED_MS = 5_000;
-const ANSWER_MS = 2_000;
+const ANSWER_SECONDS = 2;
 const FIRST_LOOK_MS = 10;
 const LAST_LOOK_MS = 100;
 const PATIENCE_MS = 400;
@@ -44,7 +46,7 @@ export async function stopDaemon(place: Place, options: StopOptions): Promise<St
   const tell = setTimeout(() => options.onDraining?.(asked.running), PATIENCE_MS);
   let killed = false;
   try {
-    if (!(await gone(daemon, CLOSING_MS, options.signal))) {
+    if (!(await gone(daemon, asked.heard ? CLOSING_MS : HANGING_MS, options.signal))) {
       killed = true;
       send(daemon, "SIGKILL");
       if (!(await gone(daemon, KILLED_MS, options.signal))) throw notStopped(daemon.pid, KILLED_MS / 1_000);
@@ -60,10 +62,11 @@ type Asked = { readonly heard: boolean; readonly running: number; readonly daemo
 async function ask(place: Place, { restarting, signal }: StopOptions): Promise<Asked> {
   const unheard: Asked = { heard: false, running: 0, daemon: undefined };
   if (!checkSocketDirectory(place.socket)) return unheard;
-  const bound = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
-  const connection = await Connection.open(place.socket);
-  if (connection === undefined) return unheard;
+  let connection: Connection | undefined;
   try {
+    connection = await Connection.open(place.socket, ANSWER_SECONDS);
+    if (connection === undefined) return unheard;
+    const bound = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_SECONDS * 1_000)]);
     const running = await connection.call("daemon.status", {}, bound).then(
       ({ functions }) => functions.reduce((sum, fn) => sum + fn.running, 0),
       () => 0,
@@ -76,7 +79,7 @@ async function ask(place: Place, { restarting, signal }: StopOptions): Promise<A
     signal.throwIfAborted();
     return unheard;
   } finally {
-    void connection.close();
+    void connection?.close();
   }
 }
 

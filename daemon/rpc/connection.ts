@@ -15,6 +15,8 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 /** What may lie unread in answers before no more requests are read. */
 const MAX_UNREAD_ANSWERS = 8 * 1024 * 1024;
 const MAX_SUBSCRIPTIONS = 100;
+/** How long a closing daemon lets answers in progress go out; the same as for HTTP. */
+const ANSWERING_MS = 1_000;
 
 export class Connection implements AsyncDisposable {
   readonly id: number;
@@ -25,6 +27,7 @@ export class Connection implements AsyncDisposable {
   readonly #scope = new Scope();
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #inProgress = new Map<JSONRPCID, AbortController>();
+  readonly #answering = new Set<Promise<void>>();
   #subscriptionCount = 0;
   /** Resolves when the socket is closed and nothing of it is left. */
   readonly closed: Promise<void>;
@@ -54,7 +57,7 @@ export class Connection implements AsyncDisposable {
     };
     this.#socket.on("message", (data: Buffer, isBinary) => {
       if (isBinary) this.#socket.close(1003, "text messages only");
-      else void this.#receive(data.toString(), options.dispatcher, caller);
+      else this.#answer(data.toString(), options.dispatcher, caller);
     });
     // A close event always follows; what broke is of no use to anybody but a developer of livedev.
     this.#socket.on("error", (error) => this.#log.debug({ connection: this.id }, error.message));
@@ -88,8 +91,12 @@ export class Connection implements AsyncDisposable {
     this.#subscriptions.delete(id);
   }
 
-  /** Lets the client know, and waits a moment for it to have read what was sent. */
+  /**
+   * Answers in progress may still go out: an invocation that was drained has a client that waits for it. Then lets
+   * the client know, and waits a moment for it to have read what was sent.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
+    await within(ANSWERING_MS, Promise.all(this.#answering));
     const end = setTimeout(() => this.#socket.terminate(), 500);
     this.#socket.close(1001, "livedevd is closing");
     await this.closed;
@@ -101,6 +108,13 @@ export class Connection implements AsyncDisposable {
     notify: (method, params) => this.#send(JSON.stringify({ jsonrpc: "2.0", method, params })),
     room: (signal) => this.#room(signal),
   };
+
+  #answer(text: string, dispatcher: Dispatcher, caller: Caller): void {
+    const answering = this.#receive(text, dispatcher, caller).finally(() =>
+      this.#answering.delete(answering),
+    );
+    this.#answering.add(answering);
+  }
 
   async #receive(text: string, dispatcher: Dispatcher, caller: Caller): Promise<void> {
     const reply = await dispatcher.receive(text, caller);
@@ -147,6 +161,14 @@ export class Connection implements AsyncDisposable {
       else this.#socket.ping(undefined, false, (error) => settle(error === undefined || error === null));
     });
   }
+}
+
+/** Resolves when the work is done, at the latest after that long. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 function noop(): void {

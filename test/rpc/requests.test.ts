@@ -219,6 +219,30 @@ void t.test("what waits for the answer runs after it was sent", async (t) => {
   await ran[1]!.promise;
 });
 
+void t.test("a closing daemon lets an answer in progress out, and no longer than a second", async (t) => {
+  let answer = () => {};
+  await using rig = await Rig.open({
+    methods: {
+      "function.list": () => new Promise((resolve) => (answer = () => resolve([]))),
+    },
+  });
+  const asking = await rig.wire();
+  asking.send({ jsonrpc: "2.0", id: 1, method: "function.list", params: {} });
+  await asking.call("event.list", {});
+  const closed = rig.rpc[Symbol.asyncDispose]();
+  answer();
+  t.match(await asking.until(({ id }) => id === 1), { result: [] });
+  t.equal((await asking.closed).code, 1001);
+  await closed;
+
+  await using other = await Rig.open({ methods: { "daemon.doctor": () => new Promise(() => {}) } });
+  const stuck = await other.wire();
+  stuck.send({ jsonrpc: "2.0", id: 1, method: "daemon.doctor", params: {} });
+  await stuck.call("event.list", {});
+  await other.rpc[Symbol.asyncDispose]();
+  t.equal((await stuck.closed).code, 1001);
+});
+
 void t.test("other paths, methods and web pages get nothing", async (t) => {
   await using rig = await Rig.open();
   const { post } = await import("./rig.ts");
