@@ -52,7 +52,8 @@ export class Watch implements AsyncDisposable {
   readonly #identity: string;
   readonly #options: WatchOptions;
   readonly #scope = new Scope();
-  readonly #openedAt = Date.now();
+  /** Wall clock, rounded up: what was written before is no news. */
+  readonly #openedAt = Date.now() + 1;
   readonly #inputs = new Inputs();
   readonly #folders: Folders;
   readonly #batches: Batches;

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 
 import type { Test } from "tap";
 
-import { silentLog, type Log } from "../../daemon/lib/log.ts";
+import { silentLog } from "../../daemon/lib/log.ts";
 import { Watch, type Batch } from "../../daemon/watch/watch.ts";
 
 export class WatchRig {
@@ -34,13 +34,24 @@ export class WatchRig {
     return file;
   }
 
+  /** Its walk goes on behind. */
+  async open(t: Test, options: { root?: string; onGone?: () => void } = {}): Promise<Watch> {
+    const watch = await Watch.open({
+      root: this.project,
+      log: silentLog,
+      ...options,
+      onBatch: (batch) => this.#took(batch),
+    });
+    t.teardown(() => watch[Symbol.asyncDispose]());
+    return watch;
+  }
+
   async watch(
     t: Test,
-    options: { root?: string; files?: string[]; onGone?: () => void; log?: Log } = {},
+    options: { root?: string; files?: string[]; onGone?: () => void } = {},
   ): Promise<Watch> {
-    const { root = this.project, files = [], log = silentLog, ...rest } = options;
-    const watch = await Watch.open({ root, log, ...rest, onBatch: (batch) => this.#took(batch) });
-    t.teardown(() => watch[Symbol.asyncDispose]());
+    const { files = [], ...rest } = options;
+    const watch = await this.open(t, rest);
     watch.apply({ folders: ["."], files });
     await watch.settled();
     return watch;
