@@ -8,24 +8,24 @@ import { bad, config, FIRST, load, project } from "./support.ts";
 const failing = async (test: Test, text: string, options = {}) =>
   bad(await load(test, { "livedev.config.ts": text }, options));
 
-t.test("no config: the folder is named, and where one may appear is watched", async (t) => {
+void t.test("no config: the folder is named, and where one may appear is watched", async (t) => {
   const { dir, config: open } = await project(t, {});
   const result = await open.load();
   t.match(bad(result), { code: "config.missing", message: `There is no livedev.config.ts in ${dir}.` });
   t.ok(result.inputs.includes(join(dir, "livedev.config.mjs")));
 });
 
-t.test("a syntax error has esbuild's file and line", async (t) => {
+void t.test("a syntax error has esbuild's file and line", async (t) => {
   const error = await failing(t, `${config("")}\nconst x = ;`);
-  t.match(error, { file: "livedev.config.ts", line: 10, message: /^livedev\.config\.ts:10: Unexpected ";"/ });
+  t.match(error, { file: "livedev.config.ts", line: 9, message: /^livedev\.config\.ts:9: Unexpected ";"/ });
 });
 
-t.test("an import that cannot be found has its file and line", async (t) => {
+void t.test("an import that cannot be found has its file and line", async (t) => {
   const error = await failing(t, `\nimport "./nothing.ts";\n${config("")}`);
   t.match(error, { file: "livedev.config.ts", line: 2, message: /Could not resolve "\.\/nothing\.ts"/ });
 });
 
-t.test("what run() throws has the line of the source, also in an imported file", async (t) => {
+void t.test("what run() throws has the line of the source, also in an imported file", async (t) => {
   t.match(await failing(t, config(`\n    throw new Error("no luck");`)), {
     code: "config.threw",
     file: "livedev.config.ts",
@@ -43,7 +43,7 @@ t.test("what run() throws has the line of the source, also in an imported file",
   });
 });
 
-t.test("what the module, app() and later code throw is told apart", async (t) => {
+void t.test("what the module, app() and later code throw is told apart", async (t) => {
   t.match(
     (await failing(t, `throw new Error("top");\n${config("")}`)).message,
     "livedev.config.ts:1: the config failed: top",
@@ -68,7 +68,7 @@ t.test("what the module, app() and later code throw is told apart", async (t) =>
   t.match((await failing(t, config(`throw "text";`))).message, /run\(\) failed: it threw text/);
 });
 
-t.test("a config that never returns is stopped", async (t) => {
+void t.test("a config that never returns is stopped", async (t) => {
   for (const body of [
     "while (true);",
     "await new Promise(() => {});",
@@ -83,33 +83,33 @@ t.test("a config that never returns is stopped", async (t) => {
   }
 });
 
-t.test("process.exit is reported with its line", async (t) => {
+void t.test("process.exit is reported with its line", async (t) => {
   t.match(await failing(t, config(`\n\n    process.exit(3);`)), {
     line: FIRST + 2,
     message: /the config called process\.exit\(3\)/,
   });
 });
 
-t.test("a config's process that dies is reported with how", async (t) => {
+void t.test("a config's process that dies is reported with how", async (t) => {
   t.match(await failing(t, config(`process.kill(process.pid, "SIGKILL");`)), {
     code: "config.died",
     message: "livedev.config.ts: the config's process ended by SIGKILL before run() was done.",
   });
 });
 
-t.test("an app() that returns nothing", async (t) => {
+void t.test("an app() that returns nothing", async (t) => {
   t.match(await failing(t, config("", "undefined")), {
     code: "config.returnedNothing",
     hint: /return \{ name/,
   });
 });
 
-t.test("no default export, and one that is no config", async (t) => {
+void t.test("no default export, and one that is no config", async (t) => {
   t.match(await failing(t, config("").replace("export default", "void")), { code: "config.noDefault" });
   t.match(await failing(t, "export default { name: 'x' };"), { code: "config.notConfig" });
 });
 
-t.test("two components of one name: both places are named", async (t) => {
+void t.test("two components of one name: both places are named", async (t) => {
   const error = await failing(
     t,
     config(
@@ -122,13 +122,13 @@ t.test("two components of one name: both places are named", async (t) => {
   });
 });
 
-t.test("a .env that cannot be read is named", async (t) => {
+void t.test("a .env that cannot be read is named", async (t) => {
   const { dir, config: open } = await project(t, { "livedev.config.ts": config("") });
   mkdirSync(join(dir, ".env"));
   t.match(bad(await open.load()), { code: "config.unreadable", message: /\.env cannot be read: EISDIR/ });
 });
 
-t.test("a component that livedev does not have", async (t) => {
+void t.test("a component that livedev does not have", async (t) => {
   t.match(
     (await failing(t, config(`new aws.Bucket("Files");`))).message,
     /:5: livedev has no component Bucket\. It has aws\.Function and Linkable/,
@@ -139,7 +139,7 @@ t.test("a component that livedev does not have", async (t) => {
   );
 });
 
-t.test("an output forced to text before it is known", async (t) => {
+void t.test("an output forced to text before it is known", async (t) => {
   const body = `const api = new aws.Function("Api", { handler: "src/api.handler", url: true });\n    `;
   const forced = [
     "console.log(`${api.url}/users`);",
@@ -175,7 +175,7 @@ t.test("an output forced to text before it is known", async (t) => {
   );
 });
 
-t.test("components and names outside run()", async (t) => {
+void t.test("components and names outside run()", async (t) => {
   t.match(
     (
       await failing(
@@ -187,7 +187,7 @@ t.test("components and names outside run()", async (t) => {
   );
 });
 
-t.test("each mistake is one line, in the order of the config", async (t) => {
+void t.test("each mistake is one line, in the order of the config", async (t) => {
   const error = await failing(
     t,
     config(

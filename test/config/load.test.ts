@@ -5,7 +5,7 @@ import t from "tap";
 
 import { bad, config, good, load, project } from "./support.ts";
 
-t.test("a config comes to the wanted app, with every default filled in", async (t) => {
+void t.test("a config comes to the wanted app, with every default filled in", async (t) => {
   const { app, warnings } = good(
     await load(t, {
       "livedev.config.ts": config(`new aws.Function("Api", { handler: "src/api.handler" });`),
@@ -41,7 +41,7 @@ t.test("a config comes to the wanted app, with every default filled in", async (
   ]);
 });
 
-t.test("links carry a Linkable's values, a function's name, and its URL as an output", async (t) => {
+void t.test("links carry a Linkable's values, a function's name, and its URL as an output", async (t) => {
   const { app } = good(
     await load(t, {
       "livedev.config.ts": config(`
@@ -72,7 +72,7 @@ t.test("links carry a Linkable's values, a function's name, and its URL as an ou
   t.strictSame(app.outputs, { url: { "livedev:output": [{ ref: "Api.url" }] } });
 });
 
-t.test("a config sees .env, then .env.<stage>, and nothing of the daemon's environment", async (t) => {
+void t.test("a config sees .env, then .env.<stage>, and nothing of the daemon's environment", async (t) => {
   process.env["PLANTED"] = "the daemon's";
   t.teardown(() => delete process.env["PLANTED"]);
   const { output } = good(
@@ -99,7 +99,7 @@ t.test("a config sees .env, then .env.<stage>, and nothing of the daemon's envir
   });
 });
 
-t.test("inputs are the config, what it imports and the .env files, also those that are absent", async (t) => {
+void t.test("inputs are the config, what it imports and the .env files, also those that are absent", async (t) => {
   const { dir, config: open } = await project(t, {
     "livedev.config.ts": `import { part } from "./infra/part.ts";\n${config("part();")}`,
     "infra/part.ts": `import data from "./data.json"; import { aws } from "livedev";
@@ -112,7 +112,7 @@ t.test("inputs are the config, what it imports and the .env files, also those th
   t.strictSame([...result.inputs].sort(), names.map((name) => join(dir, name)).sort());
 });
 
-t.test("what a broken config imports is still watched, and so is a file that is missing", async (t) => {
+void t.test("what a broken config imports is still watched, and so is a file that is missing", async (t) => {
   const {
     dir,
     config: open,
@@ -129,7 +129,7 @@ t.test("what a broken config imports is still watched, and so is a file that is 
   good(await open.load());
 });
 
-t.test("what the config prints is kept beside the result", async (t) => {
+void t.test("what the config prints is kept beside the result", async (t) => {
   const { output, app } = good(
     await load(t, {
       "livedev.config.ts": config(
@@ -144,7 +144,7 @@ t.test("what the config prints is kept beside the result", async (t) => {
   ]);
 });
 
-t.test("import.meta and __dirname are each file's own, and packages load from the project", async (t) => {
+void t.test("import.meta and __dirname are each file's own, and packages load from the project", async (t) => {
   const { dir, config: open } = await project(t, {
     "livedev.config.ts": `import { here } from "./infra/here.ts"; import dep from "dep"; import own from "own";
       ${config(`return { here, dep, own, dir: import.meta.dirname, url: import.meta.url };`)}`,
@@ -163,7 +163,7 @@ t.test("import.meta and __dirname are each file's own, and packages load from th
   });
 });
 
-t.test("the first of .ts, .mts, .js and .mjs is the config", async (t) => {
+void t.test("the first of .ts, .mts, .js and .mjs is the config", async (t) => {
   const js = config("").replace("shop", "plain");
   const { config: open, write } = await project(t, { "livedev.config.mjs": js });
   t.equal(good(await open.load()).app.name, "plain");
@@ -171,7 +171,7 @@ t.test("the first of .ts, .mts, .js and .mjs is the config", async (t) => {
   t.equal(good(await open.load()).app.name, "shop");
 });
 
-t.test("$app, $dev and $interpolate are there, imported or not", async (t) => {
+void t.test("$app, $dev and $interpolate are there, imported or not", async (t) => {
   const body = `return { name: $app.name, stage: $app.stage, dev: $dev, text: $interpolate\`a-\${$app.stage}\` };`;
   const outputs = { name: "shop", stage: "ann", dev: true, text: "a-ann" };
   t.strictSame(good(await load(t, { "livedev.config.ts": config(body) })).app.outputs, outputs);
@@ -180,7 +180,7 @@ t.test("$app, $dev and $interpolate are there, imported or not", async (t) => {
   t.strictSame(good(deployed).app.outputs, { ...outputs, dev: false });
 });
 
-t.test("region and profile come from the app, its provider, or the environment", async (t) => {
+void t.test("region and profile come from the app, its provider, or the environment", async (t) => {
   const region = async (app: string, environment = {}) =>
     good(await load(t, { "livedev.config.ts": config("", app) }, { environment })).app;
   t.match(await region(`{ name: "a", home: "aws" }`, { AWS_REGION: "eu-west-1" }), { region: "eu-west-1" });
@@ -199,7 +199,7 @@ t.test("region and profile come from the app, its provider, or the environment",
   );
 });
 
-t.test("a config's own processes end with it", async (t) => {
+void t.test("a config's own processes end with it", async (t) => {
   const { config: open } = await project(t, {
     "livedev.config.ts": `import { spawn } from "node:child_process";
       ${config(`const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
@@ -218,7 +218,7 @@ function runs(pid: number): boolean {
   }
 }
 
-t.test("closing ends an evaluation that is under way", async (t) => {
+void t.test("closing ends an evaluation that is under way", async (t) => {
   const { config: open } = await project(t, { "livedev.config.ts": config("await new Promise(() => {});") });
   const loading = open.load();
   await open[Symbol.asyncDispose]();

@@ -92,7 +92,7 @@ async function lint(files: Readonly<Record<string, string>>, file: string): Prom
   }
 }
 
-t.test("each planted import across a border is flagged", async (t) => {
+void t.test("each planted import across a border is flagged", async (t) => {
   for (const [file, specifier] of VIOLATIONS) {
     const rules = await lint(
       { [file]: `import { planted } from "${specifier}";\nconsole.log(planted);\n` },
@@ -105,19 +105,19 @@ t.test("each planted import across a border is flagged", async (t) => {
   }
 });
 
-t.test("what the borders allow is not flagged", async (t) => {
+void t.test("what the borders allow is not flagged", async (t) => {
   for (const [file, specifier] of ALLOWED) {
     const rules = await lint({ [file]: `import { fine } from "${specifier}";\nconsole.log(fine);\n` }, file);
     t.same(rules, [], `${file} imports ${specifier}`);
   }
 });
 
-t.test("clients may import the schemas' types", async (t) => {
+void t.test("clients may import the schemas' types", async (t) => {
   const source = 'import type { RpcMethod } from "../proto/rpc.ts";\nexport type Planted = RpcMethod;\n';
   t.same(await lint({ "client/fine.ts": source }, "client/fine.ts"), []);
 });
 
-t.test("an import cycle is flagged", async (t) => {
+void t.test("an import cycle is flagged", async (t) => {
   const files = {
     "daemon/lib/planted.ts": 'export { b } from "./other.ts";\nexport const a = 1;\n',
     "daemon/lib/other.ts": 'export { a } from "./planted.ts";\nexport const b = 1;\n',

@@ -3,7 +3,7 @@ import t from "tap";
 import { decodeFrame, encodeFrame, FrameError } from "../../proto/frames.ts";
 import { SAMPLES } from "../support/frames.ts";
 
-t.test("every frame comes out of the wire as it went in", async (t) => {
+void t.test("every frame comes out of the wire as it went in", async (t) => {
   for (const { seq, frame, payload } of SAMPLES) {
     const decoded = decodeFrame(encodeFrame(seq, frame, payload));
     t.strictSame(decoded.frame, frame);
@@ -12,7 +12,7 @@ t.test("every frame comes out of the wire as it went in", async (t) => {
   }
 });
 
-t.test("what is no frame throws FrameError and nothing else", async (t) => {
+void t.test("what is no frame throws FrameError and nothing else", async (t) => {
   const header = (type: number, seq: number, json: string, length = Buffer.byteLength(json)) => {
     const fixed = Buffer.alloc(9);
     fixed.writeUInt8(type, 0);
@@ -41,7 +41,7 @@ t.test("what is no frame throws FrameError and nothing else", async (t) => {
   for (const [name, bytes] of Object.entries(wrong)) t.throws(() => decodeFrame(bytes), FrameError, name);
 });
 
-t.test("100,000 seeded mutations of real frames decode or throw FrameError", async (t) => {
+void t.test("100,000 seeded mutations of real frames decode or throw FrameError", async (t) => {
   let seed = 42;
   const random = (below: number) => {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;

@@ -51,7 +51,7 @@ class LossyWire {
   }
 }
 
-t.test("whatever the wire loses, each frame arrives exactly once and in order", async (t) => {
+void t.test("whatever the wire loses, each frame arrives exactly once and in order", async (t) => {
   for (let seed = 1; seed <= 300; seed += 1) {
     const random = seeded(seed);
     const wire = new LossyWire();
@@ -81,7 +81,7 @@ t.test("whatever the wire loses, each frame arrives exactly once and in order", 
   t.pass("300 seeds");
 });
 
-t.test("a gap and an ack of what was never sent are faults of the peer", async (t) => {
+void t.test("a gap and an ack of what was never sent are faults of the peer", async (t) => {
   const link = new Link<StreamChunk>();
   t.equal(link.receive(1), true);
   t.equal(link.receive(1), false);
@@ -91,7 +91,7 @@ t.test("a gap and an ack of what was never sent are faults of the peer", async (
   t.throws(() => link.attach(1, () => {}), FrameError);
 });
 
-t.test("acknowledged() resolves at the ack, and rejects when the link closes before", async (t) => {
+void t.test("acknowledged() resolves at the ack, and rejects when the link closes before", async (t) => {
   const link = new Link<StreamChunk>();
   const first = link.send(chunk);
   const second = link.send(chunk);
@@ -105,7 +105,7 @@ t.test("acknowledged() resolves at the ack, and rejects when the link closes bef
   await link.acknowledged(first);
 });
 
-t.test("room() waits while too many bytes are unacked, also when they are many small frames", async (t) => {
+void t.test("room() waits while too many bytes are unacked, also when they are many small frames", async (t) => {
   const link = new Link<StreamChunk>({ maxUnackedBytes: 1000 });
   for (let frame = 0; frame < 4; frame += 1) link.send(chunk, Buffer.alloc(1));
   let room = false;
@@ -117,7 +117,7 @@ t.test("room() waits while too many bytes are unacked, also when they are many s
   t.equal(room, true);
 });
 
-t.test("a frame made by a function is made anew for each connection", async (t) => {
+void t.test("a frame made by a function is made anew for each connection", async (t) => {
   const link = new Link<Goodbye>();
   let made = 0;
   const reasons: unknown[] = [];
@@ -136,7 +136,7 @@ t.test("a frame made by a function is made anew for each connection", async (t) 
   ]);
 });
 
-t.test("replace() lets the payload go and keeps the place in the order", async (t) => {
+void t.test("replace() lets the payload go and keeps the place in the order", async (t) => {
   const link = new Link<StreamChunk>();
   link.send(chunk, Buffer.alloc(5000));
   link.send(chunk, Buffer.from("small"));

@@ -11,7 +11,7 @@ const WIRES: Readonly<Record<number, string>> = {
   1: "6c23d5e9bfff08dd7c92d717f8743fdec7ef8b3453fc7abf77b1eba0faf98651",
 };
 
-t.test("the bridge's wire is that of its version", async (t) => {
+void t.test("the bridge's wire is that of its version", async (t) => {
   t.strictSame(
     SAMPLES.map(({ frame }) => frame.type).sort(),
     Object.keys(FRAME_CODES).sort(),
