@@ -17,6 +17,11 @@ const MAX_UNREAD_ANSWERS = 8 * 1024 * 1024;
 const MAX_SUBSCRIPTIONS = 100;
 /** How long a closing daemon lets answers in progress go out; the same as for HTTP. */
 const ANSWERING_MS = 1_000;
+/**
+ * How often in `slowMs` a reader's progress is looked at. More than once, since a timer is the first to run after the
+ * machine slept or the event loop was held up, before what the reader read meanwhile has been noticed.
+ */
+const LOOKS = 4;
 
 export class Connection implements AsyncDisposable {
   readonly id: number;
@@ -145,6 +150,7 @@ export class Connection implements AsyncDisposable {
   #drained(signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
       let before = this.#socket.bufferedAmount;
+      let idle = 0;
       const settle = (read: boolean) => {
         clearInterval(timer);
         signal.removeEventListener("abort", onAbort);
@@ -153,9 +159,10 @@ export class Connection implements AsyncDisposable {
       const onAbort = () => settle(false);
       const timer = setInterval(() => {
         const now = this.#socket.bufferedAmount;
-        if (now >= before) settle(false);
+        idle = now < before ? 0 : idle + 1;
         before = now;
-      }, this.#slowMs);
+        if (idle === LOOKS) settle(false);
+      }, this.#slowMs / LOOKS);
       signal.addEventListener("abort", onAbort);
       if (signal.aborted || this.#socket.readyState !== this.#socket.OPEN) settle(false);
       else this.#socket.ping(undefined, false, (error) => settle(error === undefined || error === null));

@@ -151,6 +151,26 @@ void t.test(
   },
 );
 
+void t.test(
+  "after the daemon itself stood still, as in a laptop's sleep, its readers are not taken for slow",
+  async (t) => {
+    const slowMs = 1_000;
+    await using rig = await Rig.open({ slowMs });
+    const wire = await rig.wire();
+    const reader = await rig.wire();
+    await wire.call("events.subscribe", {});
+    await reader.call("events.subscribe", {});
+    wire.socket.pause();
+    for (const _ of range(1, 300)) rig.history.log("x".repeat(10_000));
+    await reader.until(({ params }) => params?.cursor?.seq === 300);
+    wire.socket.resume();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1.5 * slowMs);
+
+    await wire.until(({ method, params }) => method === "events.reset" || params?.cursor?.seq === 300);
+    t.same(wire.seqs, range(1, 300));
+  },
+);
+
 void t.test("clients that vanish in mid-subscription, 300 times, leave nothing", async (t) => {
   const held = deferred<void>();
   await using rig = await Rig.open({ methods: { "function.list": () => held.promise.then(() => []) } });
