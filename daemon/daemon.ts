@@ -151,6 +151,7 @@ export class Daemon {
       await Functions.open({
         project: this.project,
         outDir: join(this.#stateDir, "build"),
+        leftoversDir: join(this.#stateDir, "workers"),
         record,
         onInputs: () => this.#inputsChanged(),
         log: log("functions"),

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { cloudPortTaken, cloudRunning, codeOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
+import { Leftovers } from "../runtime/leftovers.ts";
 import { Api } from "./api.ts";
 import { AsyncInvokes } from "./async-invokes.ts";
 import { CodeStore } from "./code-store.ts";
@@ -16,7 +17,6 @@ import { Environments, type Limits } from "./environments.ts";
 import { FunctionLogs } from "./function-logs.ts";
 import { FunctionUrls } from "./function-urls.ts";
 import { functionUrl } from "./lambda-urls.ts";
-import { endLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
 import { processIdentity } from "../lib/process-identity.ts";
 import type { CloudStatus, Serving } from "./serving.ts";
@@ -67,8 +67,7 @@ async function openIn(
   const { stateDir, log } = options;
   const { heldBy } = await takeLock(stateDir);
   if (heldBy !== undefined) throw cloudRunning(stateDir, heldBy.pid);
-  const ended = await endLeftovers(stateDir);
-  if (ended > 0) log.warn({ ended }, "ended execution environments that an earlier cloud left behind");
+  const leftovers = await Leftovers.open({ folder: join(stateDir, "environments"), log });
 
   const states = await StateFile.open({
     stateDir,
@@ -83,7 +82,7 @@ async function openIn(
   let endpoint = "";
   const environments = scope.use(
     Environments.open({
-      stateDir,
+      leftovers,
       states,
       codes,
       endpoint: () => endpoint,

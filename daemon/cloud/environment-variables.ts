@@ -2,7 +2,6 @@
 import { dirname, join } from "node:path";
 
 import { PROGRAMS } from "../lib/programs.ts";
-import { MARK } from "./leftovers.ts";
 import type { SessionCredentials } from "./sessions.ts";
 import type { LambdaFunction } from "./state.ts";
 
@@ -10,8 +9,6 @@ export type EnvironmentSetting = {
   readonly lambda: LambdaFunction;
   readonly taskRoot: string;
   readonly logStream: string;
-  /** Tells its processes from all others. */
-  readonly mark: string;
   readonly session: SessionCredentials;
   /** Of this cloud: the SDKs in the function's code find it by `AWS_ENDPOINT_URL`. */
   readonly endpoint: string;
@@ -43,7 +40,6 @@ export function variablesOf(setting: EnvironmentSetting): Record<string, string>
     AWS_SECRET_ACCESS_KEY: session.secretAccessKey,
     AWS_SESSION_TOKEN: session.sessionToken,
     AWS_ENDPOINT_URL: setting.endpoint,
-    [MARK]: setting.mark,
   };
 }
 

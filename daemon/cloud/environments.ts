@@ -8,15 +8,12 @@
  *   started ──▶    busy ──answered──▶ idle (frozen) ──idle too long, revision changed, room needed──▶ ended
  *                    └──timed out, died, revision changed──────────────────────────────────────────────┘
  */
-import { setImmediate as turn } from "node:timers/promises";
-
 import { AwsError, functionNotFound, tooManyRequests } from "./aws-error.ts";
 import type { CodeStore } from "./code-store.ts";
 import type { Log } from "../lib/log.ts";
-import { Latest } from "../lib/latest.ts";
 import { deferred, Scope, type Deferred } from "../lib/scope.ts";
+import type { Leftovers } from "../runtime/leftovers.ts";
 import type { Invocation, Invoked } from "./lambda-invoke.ts";
-import { endStrays } from "./leftovers.ts";
 import { Sandbox } from "./sandbox.ts";
 import { openSession } from "./sessions.ts";
 import type { StateFile } from "./state-file.ts";
@@ -31,7 +28,7 @@ export type Limits = {
 };
 
 export type EnvironmentsOptions = {
-  readonly stateDir: string;
+  readonly leftovers: Leftovers;
   readonly states: StateFile;
   readonly codes: CodeStore;
   readonly endpoint: () => string;
@@ -65,9 +62,6 @@ export class Environments {
   readonly #options: EnvironmentsOptions;
   readonly #pools = new Map<string, Pool>();
   readonly #ends = new Set<Promise<void>>();
-  /** Ended, but for the processes that may have left their group: those are looked for once for all of them. */
-  #ended: Sandbox[] = [];
-  readonly #sweep = new Latest(() => this.#endStrays());
   readonly #scope = new Scope();
   #order = 0;
   #queuedBytes = 0;
@@ -201,7 +195,7 @@ export class Environments {
   }
 
   async #open(lambda: LambdaFunction): Promise<Sandbox> {
-    const { states, codes, stateDir, endpoint, log } = this.#options;
+    const { states, codes, leftovers, endpoint, log } = this.#options;
     const role = Object.values(states.state.roles).find(({ arn }) => arn === lambda.configuration.role);
     if (role === undefined) {
       throw new AwsError(
@@ -213,7 +207,7 @@ export class Environments {
     const sandbox = await Sandbox.open({
       lambda,
       taskRoot: codes.taskRoot(lambda.code),
-      stateDir,
+      leftovers,
       session: openSession(states.state, role, lambda.name, SESSION_SECONDS),
       endpoint: endpoint(),
       write: (line) => this.#options.write(lambda.name, line),
@@ -275,10 +269,6 @@ export class Environments {
   #end(pool: Pool, sandbox: Sandbox): void {
     pool.ending += 1;
     const end = sandbox[Symbol.asyncDispose]()
-      .then(() => {
-        this.#ended.push(sandbox);
-        return this.#sweep.run();
-      })
       .catch((error: unknown) =>
         this.#options.log.error({ err: error }, "an environment did not end cleanly"),
       )
@@ -288,14 +278,6 @@ export class Environments {
         this.#pump();
       });
     this.#ends.add(end);
-  }
-
-  async #endStrays(): Promise<void> {
-    // Many end in one turn of the event loop where a function changes or the cloud stops.
-    await turn();
-    const ended = this.#ended.splice(0);
-    endStrays(ended.map(({ mark }) => mark));
-    for (const sandbox of ended) sandbox.forget();
   }
 
   async #endAll(): Promise<void> {

@@ -2,15 +2,15 @@
  * One execution environment of one revision of a function: frozen between invocations, with credentials and a log
  * stream of its own.
  */
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 import { errorAnswer, StreamError, type Answer } from "../../proto/answer.ts";
 import type { Log } from "../lib/log.ts";
 import { ExecutionEnvironment } from "../runtime/environment.ts";
+import type { Leftovers } from "../runtime/leftovers.ts";
 import { commandOf, variablesOf } from "./environment-variables.ts";
 import type { Invocation, Invoked } from "./lambda-invoke.ts";
-import { record } from "./leftovers.ts";
 import { LogTail } from "./log-tail.ts";
 import type { SessionCredentials } from "./sessions.ts";
 import type { LambdaFunction } from "./state.ts";
@@ -18,7 +18,7 @@ import type { LambdaFunction } from "./state.ts";
 export type SandboxOptions = {
   readonly lambda: LambdaFunction;
   readonly taskRoot: string;
-  readonly stateDir: string;
+  readonly leftovers: Leftovers;
   readonly session: SessionCredentials;
   readonly endpoint: string;
   /** Of the function's log; a promise holds its output back. */
@@ -30,12 +30,9 @@ const TIMED_OUT = Symbol("timed out");
 
 export class Sandbox {
   readonly lambda: LambdaFunction;
-  /** In the environment of all its processes. */
-  readonly mark: string;
   readonly bornAt = performance.now();
   readonly #environment: ExecutionEnvironment;
   readonly #options: SandboxOptions;
-  readonly #forget: () => void;
   readonly #ready: Promise<void>;
   #tail: LogTail;
   #initMs: number | undefined;
@@ -46,8 +43,7 @@ export class Sandbox {
     const { lambda, taskRoot, session, endpoint } = options;
     const [day = ""] = new Date().toISOString().split("T");
     const logStream = `${day.replaceAll("-", "/")}/[$LATEST]${randomBytes(16).toString("hex")}`;
-    const mark = randomUUID();
-    const setting = { lambda, taskRoot, session, endpoint, logStream, mark };
+    const setting = { lambda, taskRoot, session, endpoint, logStream };
     // What init code prints belongs to the first invocation, as in Lambda.
     const log = { tail: new LogTail() };
     const environment = await ExecutionEnvironment.open({
@@ -58,23 +54,16 @@ export class Sandbox {
         log.tail.add(text);
         return options.write(text);
       },
+      leftovers: options.leftovers,
       log: options.log,
     });
-    const forget = record(options.stateDir, environment.pid, mark);
-    return new Sandbox(options, environment, log, { mark, forget });
+    return new Sandbox(options, environment, log);
   }
 
-  private constructor(
-    options: SandboxOptions,
-    environment: ExecutionEnvironment,
-    log: { tail: LogTail },
-    leftover: { readonly mark: string; readonly forget: () => void },
-  ) {
+  private constructor(options: SandboxOptions, environment: ExecutionEnvironment, log: { tail: LogTail }) {
     this.lambda = options.lambda;
     this.#options = options;
     this.#environment = environment;
-    this.mark = leftover.mark;
-    this.#forget = leftover.forget;
     this.#tail = log.tail;
     this.#startTail = () => (this.#tail = log.tail = new LogTail());
     this.#ready = environment.ready.then(() => {
@@ -171,11 +160,6 @@ export class Sandbox {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#environment[Symbol.asyncDispose]();
-  }
-
-  /** When none of its processes is left: a cloud that starts anew need not look for them. */
-  forget(): void {
-    this.#forget();
   }
 
   /** A reader that leaves does not end the invocation: the rest is read and dropped. */

@@ -7,6 +7,7 @@ import type { WantedFunction } from "../../proto/app.ts";
 import { unknownFunction } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
+import { Leftovers } from "../runtime/leftovers.ts";
 import { Bundler } from "./bundler.ts";
 import { Code, type Finished } from "./code.ts";
 import { Contexts } from "./contexts.ts";
@@ -33,6 +34,8 @@ export type { Changes, FunctionRequest, FunctionState } from "./types.ts";
 export type FunctionsOptions = {
   readonly project: string;
   readonly outDir: string;
+  /** Where workers are on record, for the daemon that comes after a killed one. */
+  readonly leftoversDir: string;
   readonly record: RecordEvent;
   /** Told when the files that matter are others than before. */
   readonly onInputs?: () => void;
@@ -60,10 +63,11 @@ export class Functions implements AsyncDisposable {
   readonly #told = new Set<string>();
 
   static async open(options: FunctionsOptions): Promise<Functions> {
-    return new Functions(options);
+    const leftovers = await Leftovers.open({ folder: options.leftoversDir, log: options.log });
+    return new Functions(options, leftovers);
   }
 
-  private constructor(options: FunctionsOptions) {
+  private constructor(options: FunctionsOptions, leftovers: Leftovers) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#machine = options.machine ?? process.env;
@@ -72,7 +76,7 @@ export class Functions implements AsyncDisposable {
     this.#gate = new Gate({ max: builds, background: backgroundBuilds });
     this.#outputs = new Outputs(options.outDir, options.log);
     this.#seats = new Seats(processes);
-    this.#spares = new Spares({ count: spares, cwd: options.project, log: options.log });
+    this.#spares = new Spares({ count: spares, cwd: options.project, leftovers, log: options.log });
     this.#scope.defer(() => this.#outputs.settled());
     this.#scope.defer(() => this.#contexts.closeAll());
     this.#scope.defer(() => this.#spares.close());

@@ -6,6 +6,7 @@ import { messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { ExecutionEnvironment, type OutputLine } from "../runtime/environment.ts";
+import type { Leftovers } from "../runtime/leftovers.ts";
 import type { Load } from "../runtime/runner/spare.ts";
 
 export type Spare = {
@@ -17,13 +18,15 @@ export type Spare = {
 export class Spares {
   readonly #count: number;
   readonly #cwd: string;
+  readonly #leftovers: Leftovers;
   readonly #log: Log;
   readonly #byNode = new Map<string, Promise<Spare>[]>();
   #closed = false;
 
-  constructor(options: { count: number; cwd: string; log: Log }) {
+  constructor(options: { count: number; cwd: string; leftovers: Leftovers; log: Log }) {
     this.#count = options.count;
     this.#cwd = options.cwd;
+    this.#leftovers = options.leftovers;
     this.#log = options.log;
   }
 
@@ -87,6 +90,7 @@ export class Spares {
       env: { PATH: process.env["PATH"] ?? "", ...startEnv },
       ipc: true,
       onOutput: (line) => print(line),
+      leftovers: this.#leftovers,
       log: this.#log,
     });
     return { environment, listen: (listener) => (print = listener) };

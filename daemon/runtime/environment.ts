@@ -2,11 +2,14 @@
  * One execution environment: a Runtime API listener of its own on loopback, and the process behind it. One invocation
  * at a time, as Lambda's.
  */
+import { randomUUID } from "node:crypto";
+
 import type { Answer, BufferedAnswer } from "../../proto/answer.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { RuntimeApi } from "./api.ts";
 import { exitAnswer } from "./exit.ts";
+import { MARK, type Leftovers } from "./leftovers.ts";
 import { RuntimeProcess, type Exit, type Stream } from "./process.ts";
 import type { InitOutcome, RuntimeInvocation } from "./session.ts";
 
@@ -32,6 +35,8 @@ export type EnvironmentOptions = {
   readonly ipc?: boolean;
   /** A longer line is cut, with a marker. */
   readonly maxLineBytes?: number;
+  /** Where its processes are on record, so that none of them outlives it, nor us. */
+  readonly leftovers?: Leftovers;
   readonly log: Log;
 };
 
@@ -55,17 +60,27 @@ export class ExecutionEnvironment {
   private constructor(scope: Scope, api: RuntimeApi, options: EnvironmentOptions) {
     this.#scope = scope;
     this.#api = api;
+    const { leftovers } = options;
+    const mark = randomUUID();
     this.#process = new RuntimeProcess({
       command: options.command,
       cwd: options.cwd,
-      env: { ...options.env, AWS_LAMBDA_RUNTIME_API: api.address },
+      env: {
+        ...options.env,
+        AWS_LAMBDA_RUNTIME_API: api.address,
+        ...(leftovers !== undefined && { [MARK]: mark }),
+      },
       ipc: options.ipc ?? false,
       maxLineBytes: options.maxLineBytes ?? 256 * 1024,
       log: options.log,
       onLine: (stream, text) => options.onOutput({ requestId: api.requestId, stream, text }),
     });
     const child = this.#process;
-    scope.defer(() => child.stop());
+    leftovers?.record(child.pid, mark);
+    scope.defer(async () => {
+      await child.stop();
+      await leftovers?.ended(mark);
+    });
     api.drain = () => child.drained();
     api.onIdle = () => this.#freezeIfAsked();
     this.ready = api.ready;
@@ -124,7 +139,7 @@ export class ExecutionEnvironment {
     this.#process.signal("SIGCONT");
   }
 
-  /** SIGTERM, after 500 ms SIGKILL, to the whole process group; frozen or not. */
+  /** SIGTERM, after 500 ms SIGKILL, to the whole process group; frozen or not. Then what had left the group. */
   [Symbol.asyncDispose](): Promise<void> {
     // A freeze that still waits for its moment must not stop a process that handles its SIGTERM.
     this.#freezing = false;

@@ -62,6 +62,7 @@ t.test("the SDK in a worker that stays uses the new credentials after a rotation
   const functions = await Functions.open({
     project,
     outDir: join(project, ".build"),
+    leftoversDir: join(project, ".workers"),
     record: () => {},
     log: silentLog,
   });

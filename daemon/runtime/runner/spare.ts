@@ -32,9 +32,12 @@ export function hideChannel(): void {
   delete process.send;
 }
 
+/** What it was started with and keeps: its Runtime API, and what its own children are known by (runtime/leftovers.ts). */
+const KEPT = new Set(["AWS_LAMBDA_RUNTIME_API", "_LIVEDEV_MARK"]);
+
 export function become({ cwd, env }: Load): void {
-  const address = process.env["AWS_LAMBDA_RUNTIME_API"];
+  const kept = Object.entries(process.env).filter(([name]) => KEPT.has(name));
   for (const name of Object.keys(process.env)) delete process.env[name];
-  Object.assign(process.env, env, { AWS_LAMBDA_RUNTIME_API: address });
+  Object.assign(process.env, env, Object.fromEntries(kept));
   process.chdir(cwd);
 }

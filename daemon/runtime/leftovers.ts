@@ -1,0 +1,149 @@
+/**
+ * The processes of execution environments, on record: whoever started them may be killed and leave them behind,
+ * perhaps frozen, and the next one ends them; so too what left its environment's process group and outlived it. Never
+ * one that is not ours: a process's start time, or the mark in its environment, which no other process has, must be
+ * as recorded.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+
+import { codeOf } from "../lib/errors.ts";
+import { Latest } from "../lib/latest.ts";
+import type { Log } from "../lib/log.ts";
+import { isAlive, processIdentity } from "../lib/process-identity.ts";
+
+type Recorded = { readonly pid: number; readonly identity: string; readonly mark: string };
+
+/**
+ * Inherited by all of an environment's processes, also those that leave its group. The runner strips LIVEDEV_* and
+ * keeps this one; a stub never hands it on to a local worker.
+ */
+export const MARK = "_LIVEDEV_MARK";
+
+/** Environments are read so many at a time: a machine has hundreds of processes, and this thread other things to do. */
+const AT_ONCE = 50;
+
+export class Leftovers {
+  readonly #folder: string;
+  /** Ended, but for the processes that may have left their group: those are looked for once for all of them. */
+  #ended: string[] = [];
+  readonly #sweep = new Latest(() => this.#endStrays());
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Ends what an earlier holder of the folder left behind: there may be one holder only. */
+  static async open(options: { folder: string; log: Log }): Promise<Leftovers> {
+    const { folder, log } = options;
+    const ended = await endRecorded(folder);
+    if (ended > 0) log.warn({ ended }, "ended processes that an earlier run left behind");
+    return new Leftovers(folder);
+  }
+
+  /** Of a process that has the mark in its environment. Synchronous: nothing comes between its start and its record. */
+  record(pid: number, mark: string): void {
+    const identity = pid === 0 ? undefined : processIdentity(pid);
+    if (identity === undefined) return;
+    const recorded: Recorded = { pid, identity, mark };
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    writeFileSync(this.#file(mark), JSON.stringify(recorded), { mode: 0o600 });
+  }
+
+  /** The process and its group have ended. Resolves when none of those that left the group is alive either. */
+  ended(mark: string): Promise<void> {
+    this.#ended.push(mark);
+    return this.#sweep.run();
+  }
+
+  async #endStrays(): Promise<void> {
+    // Many end in one turn of the event loop where code changes or everything closes.
+    await turn();
+    const marks = this.#ended.splice(0);
+    if (marks.length === 0) return;
+    await endMarked(marks);
+    for (const mark of marks) rmSync(this.#file(mark), { force: true });
+  }
+
+  #file(mark: string): string {
+    return join(this.#folder, `${mark}.json`);
+  }
+}
+
+async function endRecorded(folder: string): Promise<number> {
+  const records = readRecords(folder);
+  if (records.length === 0) return 0;
+  let ended = 0;
+  for (const { pid, identity } of records) {
+    if (!isAlive(pid, identity)) continue;
+    ended += 1;
+    kill(-pid, pid);
+  }
+  ended += await endMarked(records.map(({ mark }) => mark));
+  rmSync(folder, { recursive: true, force: true });
+  return ended;
+}
+
+function readRecords(folder: string): Recorded[] {
+  const files = list(folder).filter((name) => name.endsWith(".json"));
+  return files.flatMap((name) => {
+    try {
+      return [JSON.parse(readFileSync(join(folder, name), "utf8")) as Recorded];
+    } catch {
+      // Cut short by the kill, within the instant after the process was started; the runner ends by itself.
+      return [];
+    }
+  });
+}
+
+/** A killed stopped process ends without being continued; the signal to go on is for those that handle none. */
+function kill(...targets: number[]): void {
+  for (const target of targets) {
+    for (const signal of ["SIGCONT", "SIGKILL"] as const) {
+      try {
+        process.kill(target, signal);
+      } catch {
+        // Gone already, or never in a group.
+      }
+    }
+  }
+}
+
+/** Linux shows each process's environment to its own user. Gives the number of those that were ended. */
+async function endMarked(marks: readonly string[]): Promise<number> {
+  if (process.platform !== "linux") return 0;
+  const wanted = new Set(marks.map((mark) => `${MARK}=${mark}`));
+  const pids = list("/proc")
+    .map(Number)
+    .filter((pid) => pid > 1 && pid !== process.pid);
+  let ended = 0;
+  for (const [index, pid] of pids.entries()) {
+    if (index % AT_ONCE === AT_ONCE - 1) await turn();
+    const environment = read(`/proc/${pid}/environ`);
+    // Most processes have no mark at all: they are passed over without being taken apart.
+    if (!environment.includes(`${MARK}=`)) continue;
+    if (!environment.split("\0").some((one) => wanted.has(one)) || processIdentity(pid) === undefined)
+      continue;
+    kill(pid);
+    ended += 1;
+  }
+  return ended;
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
