@@ -50,10 +50,6 @@ export class Folders {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#folders.size;
-  }
-
   /** When the folder's watch was placed, wall clock. */
   placedAt(folder: string): number | undefined {
     return this.#folders.get(folder)?.placedAt;
