@@ -6,6 +6,7 @@
  *     child.js FILE open              opens, prints { firstSeq, lastSeq, moved } and closes
  *     child.js FILE fill              records until its small disk refuses, and then until it does not; see `fill`
  */
+import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -64,6 +65,7 @@ const entryOf = (requestId: string) => ({
 
 /** Fills the small disk that the file lies on, says what that meets, makes room, and says when all is on the disk. */
 async function fill(file: string): Promise<void> {
+  process.on("SIGXFSZ", () => {});
   const ballast = join(dirname(file), "ballast");
   writeFileSync(ballast, Buffer.alloc(1024 * 1024));
   const store = await Store.open({ file, log: silentLog, limits: { retryFirstMs: 5, retryMaxMs: 20 } });
@@ -105,6 +107,8 @@ async function fill(file: string): Promise<void> {
     recorded,
   });
   rmSync(ballast);
+  // Where files are limited instead, the limit is what goes.
+  spawnSync("prlimit", ["--pid", `${process.pid}`, "--fsize=unlimited:"]);
   await untilWritten(store);
   const { length } = await store.invocations({ limit: 1000 });
   say({
