@@ -1,10 +1,10 @@
 /**
  * A process that has a store: what a test kills, starves of space or of rights. Each line that it prints is a promise
- * that it has made. Bundled by support.ts, since a hundred of them are started.
+ * that it has made. Bundled by processes.ts, since a hundred of them are started.
  *
- *     child.js FILE record            records invocations and prints the ids of those that are flushed, until killed
- *     child.js FILE open              opens, prints { firstSeq, lastSeq, moved } and closes
- *     child.js FILE fill              records until its small disk refuses, and then until it does not; see `fill`
+ *     child.mjs FILE record            records invocations and prints the ids of those that are flushed, until killed
+ *     child.mjs FILE open              opens, prints { lastSeq, movedTo, openMs } and closes
+ *     child.mjs FILE fill              records until its small disk refuses, and then until it does not; see `fill`
  */
 import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
@@ -28,10 +28,12 @@ const MODES: Readonly<Record<string, (file: string) => Promise<void>>> = {
   },
 
   async open(file) {
+    const began = performance.now();
     const store = await Store.open({ file, log: silentLog });
-    const { firstSeq, lastSeq, movedAside } = store;
+    const openMs = performance.now() - began;
+    const { lastSeq, movedAside } = store;
     await store[Symbol.asyncDispose]();
-    say({ firstSeq, lastSeq, movedTo: movedAside?.movedTo });
+    say({ lastSeq, movedTo: movedAside?.movedTo, openMs });
   },
 
   fill,

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 
 import t from "tap";
 
-import { Child, childProgram, folderOf, ORDINARY, run, stateFile } from "./support.ts";
+import { Child, childProgram, ORDINARY, run } from "./processes.ts";
+import { folderOf, stateFile } from "./support.ts";
 
 /** A disk of 4 MB that only this command sees, and that goes with it. */
 const ON_A_SMALL_DISK = [

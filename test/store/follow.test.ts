@@ -86,13 +86,13 @@ void t.test(
     ];
     const everything = new Follower(t, store, { after: { database: store.databaseId, seq: 0 } });
     const followers: { follower: Follower; options: FollowOptions; after: number }[] = [];
-    for (let n = 0; n < 1_500; n += 1) {
+    for (let n = 0; n < 900; n += 1) {
       // Bursts that outgrow the tail, and quiet turns.
       for (let burst = random(100) === 0 ? 400 : random(4); burst > 0; burst -= 1) {
         if (random(3) === 0) store.record(loaded(burst));
         else invoke(store, { functionName: ["api", "worker"][random(2)]!, logs: ["a line"] });
       }
-      if (random(40) === 0) {
+      if (random(30) === 0) {
         const options: FollowOptions = { ...filters[random(filters.length)] };
         const after = random(4) === 0 ? store.committedSeq : random(store.committedSeq + 1);
         const given =

@@ -3,10 +3,14 @@ import { statSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 import t from "tap";
 
-import { Child, childProgram, openStore, run, seeded, stateFile } from "./support.ts";
+import { Child, childProgram, run } from "./processes.ts";
+import { openStore, seeded, stateFile } from "./support.ts";
 
 const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? 100);
 const RESTARTS_MEASURED = 10;
+
+// A hundred processes are started: some 15 s on an idle machine.
+t.setTimeout(300_000);
 
 void t.test("F1: what was acknowledged survives a kill at any moment, under load", async (t) => {
   const program = await childProgram(t);
@@ -81,17 +85,16 @@ void t.test("F1: what was acknowledged survives a kill at any moment, under load
       journal.close();
     }
     if (round % Math.ceil(ROUNDS / RESTARTS_MEASURED) === 0) {
-      const began = performance.now();
       const [opened] = await run(t, process.execPath, [program, file, "open"]);
-      slowestMs = Math.max(slowestMs, performance.now() - began);
+      slowestMs = Math.max(slowestMs, opened?.["openMs"] as number);
       t.ok((opened?.["lastSeq"] as number) > before.seq, "a new start counts on from what it finds");
       t.equal(opened?.["movedTo"], undefined);
     }
   }
   t.ok(counts.invocations > ROUNDS && counts.entries > ROUNDS / 2, "there was load");
-  t.ok(slowestMs < 2_000, `the slowest start took ${Math.round(slowestMs)} ms`);
+  t.ok(slowestMs < 2_000, `the slowest opening took ${Math.round(slowestMs)} ms`);
   t.comment(
-    `${ROUNDS} kills: ${counts.invocations} acknowledged invocations, ${counts.lines} log lines and ${counts.entries} journal entries found again (${counts.pruned} pruned); history has ${Math.round(statSync(file).size / 1024)} KB; slowest start ${Math.round(slowestMs)} ms`,
+    `${ROUNDS} kills: ${counts.invocations} acknowledged invocations, ${counts.lines} log lines and ${counts.entries} journal entries found again (${counts.pruned} pruned); history has ${Math.round(statSync(file).size / 1024)} KB; slowest opening ${Math.round(slowestMs)} ms`,
   );
 });
 

@@ -7,16 +7,8 @@ import t from "tap";
 
 import { PROGRAMS } from "../../daemon/lib/programs.ts";
 import { SCHEMA_VERSION } from "../../daemon/store/schema.ts";
-import {
-  Child,
-  childProgram,
-  invoke,
-  oldHistory,
-  openStore,
-  ORDINARY,
-  stateFile,
-  type Line,
-} from "./support.ts";
+import { Child, childProgram, ORDINARY, type Line } from "./processes.ts";
+import { invoke, oldHistory, openStore, stateFile } from "./support.ts";
 
 /** The program that the command line runs, as an ordinary user. */
 function read(file: string, method: string, params: unknown = {}) {
@@ -29,6 +21,9 @@ function read(file: string, method: string, params: unknown = {}) {
   const { result, error } = stdout === "" ? ({} as Line) : (JSON.parse(stdout) as Line);
   return { status, stderr, result: result as never, error };
 }
+
+// A program is started for each read.
+t.setTimeout(300_000);
 
 const idsOf = (list: readonly { readonly id: number }[]) => list.map(({ id }) => id);
 
@@ -44,14 +39,10 @@ void t.test(
     ];
     await store.flushed();
     const queries = [
-      {},
-      { functionName: "api" },
-      { status: ["error"] },
+      { functionName: "api", limit: 1, before: ids[2] },
+      { status: ["error"], since: 0 },
       { minDurationMs: 100 },
       { text: "BERN" },
-      { text: "bern", status: ["ok"] },
-      { limit: 1, before: ids[2] },
-      { since: 0 },
     ] as const;
     const answers = await Promise.all(queries.map((query) => store.invocations(query)));
     const detail = await store.invocation(ids[0]!);
@@ -94,7 +85,7 @@ void t.test("it is read while a daemon writes, and after that was killed", async
   const child = new Child(t, process.execPath, [program, file, "record"]);
   await child.said(10);
   const acknowledged = () => child.lines.map(({ id }) => (id as number | undefined) ?? 0);
-  for (let round = 0; round < 5; round += 1) {
+  for (let round = 0; round < 3; round += 1) {
     const last = Math.max(...acknowledged());
     const { result } = read(file, "invocations", { limit: 100 });
     t.ok(
@@ -107,12 +98,9 @@ void t.test("it is read while a daemon writes, and after that was killed", async
   await child.ended;
   const last = Math.max(...acknowledged());
   t.ok(existsSync(`${file}-wal`));
-  t.ok(idsOf(read(file, "invocations", { limit: 100 }).result).includes(last), "from the WAL that it left");
+  t.ok(idsOf(read(file, "invocations", { limit: 1 }).result)[0]! >= last, "from the WAL that it left");
   rmSync(`${file}-shm`);
-  t.ok(
-    idsOf(read(file, "invocations", { limit: 100 }).result).includes(last),
-    "also without the WAL's index",
-  );
+  t.ok(idsOf(read(file, "invocations", { limit: 1 }).result)[0]! >= last, "also without the WAL's index");
 });
 
 void t.test("it is read in a folder that may not be written", async (t) => {
@@ -142,7 +130,7 @@ void t.test("it is read in a folder that may not be written", async (t) => {
   await child.ended;
   const last = Math.max(...child.lines.map(({ id }) => (id as number | undefined) ?? 0));
   lock();
-  t.ok(idsOf(read(file, "invocations", { limit: 1000 }).result).includes(last), "left by a crash");
+  t.ok(idsOf(read(file, "invocations", { limit: 1 }).result)[0]! >= last, "left by a crash");
   unlock();
   rmSync(`${file}-shm`);
   lock();
@@ -164,7 +152,7 @@ void t.test("a history of each older schema is read as it is, without migrating 
   for (let version = 1; version < SCHEMA_VERSION; version += 1) {
     const file = stateFile(t, `version-${version}`);
     oldHistory(file, version);
-    for (const query of [{}, { status: ["ok"] }, { text: "OLD line" }, { functionName: "api", since: 1 }])
+    for (const query of [{ status: ["ok"], since: 1 }, { text: "OLD line" }])
       t.strictSame(
         idsOf(read(file, "invocations", query).result),
         [1],

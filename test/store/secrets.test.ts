@@ -3,7 +3,8 @@ import { dirname, join } from "node:path";
 
 import t from "tap";
 
-import { Child, childProgram, invoke, openStore, stateFile } from "./support.ts";
+import { Child, childProgram } from "./processes.ts";
+import { invoke, openStore, stateFile } from "./support.ts";
 
 const long = (seed: string) => Buffer.from(seed.repeat(9)).toString("base64");
 
