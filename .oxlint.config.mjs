@@ -16,6 +16,7 @@ const PACKAGES = {
   "@aws-sdk/client-iam": ["daemon/aws", "daemon/deploy"],
   "@aws-sdk/client-s3": ["daemon/aws", "daemon/deploy"],
   "@aws-sdk/client-sts": ["daemon/aws", "daemon/deploy", "daemon/credentials"],
+  "fast-xml-parser": ["daemon/cloud"],
   yauzl: ["daemon/cloud"],
   yazl: ["daemon/deploy"],
   pino: ["daemon/lib"],

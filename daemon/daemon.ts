@@ -8,6 +8,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { chmod, mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
@@ -268,9 +269,12 @@ export class Daemon {
   }
 
   /** Puts the stubs in place, and keeps them in place from now on. @throws LivedevError */
-  async goLive(agreed: boolean): Promise<WentLive> {
+  async goLive({ yes = false, takeOver = false }: { yes?: boolean; takeOver?: boolean }): Promise<WentLive> {
     const app = await this.#configuredApp();
-    if (!this.#wantLive && !agreed) await (await this.#openHome(app)).mustNotHoldCode(app);
+    const home = await this.#openHome(app);
+    if (!this.#wantLive && !yes) await home.mustNotHoldCode(app);
+    // Before it is said that this stage is ours: another's stubs are left alone.
+    await home.hold(takeOver);
     this.#wantLive = true;
     this.store.set("live", "yes");
     return this.#deploying.run();
@@ -418,6 +422,8 @@ export class Daemon {
     this.#home = undefined;
     this.#home = await Home.open({
       app,
+      holder: { id: this.#key.keyId, name: `${userInfo().username}@${hostname()}` },
+      onLost: (reason) => this.#leaseLost(reason),
       cloudDir: join(this.project, STATE_FOLDER, "cloud"),
       journal: this.store.journal,
       bridge: () => ({ addresses: [{ address: this.#bridge.address, match: "*" }], ...this.#key }),
@@ -439,6 +445,7 @@ export class Daemon {
     this.#live = { state: "deploying" };
     try {
       const home = await this.#openHome(app);
+      await home.hold(false);
       const { steps, tookMs, functions } = await home.deploy.apply(app);
       this.#deployed = functions;
       this.store.set("deployed", JSON.stringify(functions));
@@ -460,6 +467,21 @@ export class Daemon {
       if (!(error instanceof LivedevError)) this.#log.error({ err: error }, "the deployment failed");
       throw error;
     }
+  }
+
+  /** Another has the stage now: what runs here finishes here, and its stubs are left to the other. */
+  #leaseLost(reason: LivedevError): void {
+    this.#log.warn({ code: reason.code }, reason.message);
+    if (reason.code === "stage.takenOver") {
+      this.#wantLive = false;
+      this.store.set("live", "no");
+    }
+    this.#live = {
+      state: "failed",
+      message: reason.message,
+      ...(reason.hint !== undefined && { hint: reason.hint }),
+    };
+    this.store.record({ type: "stage.lost", message: reason.message });
   }
 
   // ---- being found

@@ -7,6 +7,7 @@ import type { WantedApp } from "../proto/app.ts";
 import { Aws } from "./aws/aws.ts";
 import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
 import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
+import { Lease, type Holder, type LeaseOptions } from "./deploy/lease.ts";
 import { noWayForStubs, stageHoldsCode } from "./lib/errors.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { PROGRAMS } from "./lib/programs.ts";
@@ -16,6 +17,8 @@ export type { Standing } from "./deploy/deploy.ts";
 
 export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "onPlanned" | "onStep"> & {
   readonly app: WantedApp;
+  readonly holder: Holder;
+  readonly onLost: LeaseOptions["onLost"];
   /** The local cloud's state, for home: local. */
   readonly cloudDir: string;
   readonly log: Log;
@@ -24,8 +27,11 @@ export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "onPlanned"
 export class Home {
   readonly cloud: CloudAddress | undefined;
   readonly deploy: Deploy;
+  readonly #options: HomeOptions;
   readonly #key: string;
+  readonly #aws: Aws;
   readonly #scope: Scope;
+  #lease: Lease | undefined;
 
   /** @throws LivedevError where the local cloud cannot be started, or stubs have no way here. */
   static async open(options: HomeOptions): Promise<Home> {
@@ -59,14 +65,42 @@ export class Home {
         log: componentLog(log, "deploy"),
       }),
     );
-    return new Home(keyOf(app), scope, cloud, deploy);
+    return new Home(options, { aws, scope, cloud, deploy });
   }
 
-  private constructor(key: string, scope: Scope, cloud: CloudAddress | undefined, deploy: Deploy) {
-    this.#key = key;
-    this.#scope = scope;
-    this.cloud = cloud;
-    this.deploy = deploy;
+  private constructor(
+    options: HomeOptions,
+    parts: { aws: Aws; scope: Scope; cloud: CloudAddress | undefined; deploy: Deploy },
+  ) {
+    this.#options = options;
+    this.#key = keyOf(options.app);
+    this.#aws = parts.aws;
+    this.#scope = parts.scope;
+    this.cloud = parts.cloud;
+    this.deploy = parts.deploy;
+  }
+
+  /** The stage's lease is ours from here on, until it is lost or this closes. @throws LivedevError `stage.held` */
+  async hold(takeOver: boolean): Promise<void> {
+    if (this.#lease !== undefined) return;
+    const { app, holder, onLost, log } = this.#options;
+    const lease = await Lease.acquire(
+      {
+        aws: this.#aws,
+        app: app.name,
+        stage: app.stage,
+        holder,
+        onLost: (reason) => {
+          this.#lease = undefined;
+          void lease[Symbol.asyncDispose]();
+          onLost(reason);
+        },
+        log: componentLog(log, "lease"),
+      },
+      takeOver,
+      this.#scope.signal,
+    );
+    this.#lease = this.#scope.use(lease);
   }
 
   serves(app: WantedApp): boolean {

@@ -45,7 +45,8 @@ export function methods(daemon: Daemon): MethodTable {
 
     "daemon.doctor": async () => diagnose(daemon),
 
-    "stage.goLive": ({ yes }) => daemon.goLive(yes ?? false),
+    "stage.goLive": ({ yes, takeOver }) =>
+      daemon.goLive({ ...(yes !== undefined && { yes }), ...(takeOver !== undefined && { takeOver }) }),
 
     "function.list": async () => daemon.functionStates(),
 

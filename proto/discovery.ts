@@ -117,12 +117,16 @@ export function socketPath(runtimeDir: string, uid: number, digest: string): str
 }
 
 /** The folder of the user's registry; `environment` and `home` are the process's own. */
-export function registryFolder(environment: Readonly<{ [name: string]: string | undefined }>, home: string): string {
+export function registryFolder(
+  environment: Readonly<{ [name: string]: string | undefined }>,
+  home: string,
+): string {
   return `${environment["XDG_STATE_HOME"] || `${home}/.local/state`}/livedev/daemons`;
 }
 
 /** `digest` as for `socketPath`. */
-export const registryFile = (folder: string, digest: string): string => `${folder}/${digest.slice(0, 16)}.json`;
+export const registryFile = (folder: string, digest: string): string =>
+  `${folder}/${digest.slice(0, 16)}.json`;
 
 /** `project` is its real path, so that a symlink to a project finds the same daemon. */
 export const socketSeed = (project: string, stage: string): string => `${project}\0${stage}`;

@@ -146,6 +146,8 @@ export type LivedevEvent =
       readonly tookMs: number;
       readonly urls: Readonly<Record<string, string>>;
     }
+  /** Another daemon has taken the stage over, or its lease could not be renewed. */
+  | { readonly type: "stage.lost"; readonly message: string }
   | { readonly type: "deploy.failed"; readonly step?: string; readonly message: string };
 
 export type LivedevEventType = LivedevEvent["type"];

@@ -171,6 +171,10 @@ export const RPC = {
       "Puts stubs in place of the stage's functions. Answers when they stand. Refused with `stage.holdsCode` where deployed code would be replaced for the first time.",
     params: z.strictObject({
       yes: z.boolean().optional().describe("The user agrees that stubs replace deployed code."),
+      takeOver: z
+        .boolean()
+        .optional()
+        .describe("Takes the stage from whoever holds it, who is named by the error `stage.held` otherwise."),
     }),
     result: z.object({ steps: z.int(), tookMs: z.number(), urls: z.record(z.string(), z.string()) }),
   },

@@ -3,7 +3,7 @@
  * keys could reach ends here: exact Host, no Origin, a signature over every request. Which service is meant stands in
  * the signature's scope, since all share one endpoint.
  */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
@@ -15,20 +15,25 @@ import { AwsError, accessDenied, internalFailure, requestTooLarge, unsupported }
 import { callIam } from "./iam.ts";
 import { LAMBDA_ROUTES, type LambdaOperation } from "./lambda-routes.ts";
 import { callLambda, type LambdaParts } from "./lambda.ts";
-import {
-  json,
-  jsonError,
-  queryError,
-  queryResponse,
-  type ApiResponse,
-  type QueryService,
-} from "./protocols.ts";
+import { json, jsonError, queryError, queryResponse, restXmlError, type ApiResponse } from "./protocols.ts";
 import { QueryParameters } from "./query.ts";
-import { readClaim, verify, type Claim, type SignedRequest } from "./sigv4.ts";
+import { callS3 } from "./s3.ts";
+import { hashedBody } from "./s3-body.ts";
+import type { S3Store } from "./s3-store.ts";
+import {
+  isPresigned,
+  readClaim,
+  verify,
+  verifyHash,
+  verifyPresigned,
+  type Claim,
+  type SignedRequest,
+} from "./sigv4.ts";
 import { callSts } from "./sts.ts";
 
 export type ApiOptions = {
   readonly parts: LambdaParts;
+  readonly s3: S3Store;
   /** 0: any. */
   readonly port: number;
   status(): unknown;
@@ -78,7 +83,7 @@ function route(app: FastifyInstance, options: ApiOptions): void {
   // Before the body is read: what can be refused already.
   app.addHook("onRequest", async (request) => {
     guard(request);
-    if (isCodeLink(request)) return;
+    if (isCodeLink(request) || isPresigned(signedRequest(request))) return;
     readClaim(signedRequest(request), states.state);
   });
 
@@ -124,7 +129,7 @@ function route(app: FastifyInstance, options: ApiOptions): void {
           queryResponse(service, query.action, callSts(query, principal, states.state), request.id),
         );
       default:
-        throw unsupported(`the service ${service}: it has Lambda, IAM and STS`);
+        throw unsupported(`the service ${service}: it has Lambda, IAM, STS and S3`);
     }
   });
 
@@ -139,6 +144,8 @@ function route(app: FastifyInstance, options: ApiOptions): void {
     return reply.header("content-type", "application/zip").send(createReadStream(file));
   });
 
+  routeS3(app, options);
+
   app.setNotFoundHandler(async (request) => {
     const { service } = await admit(request);
     throw unsupported(`${service}: ${request.method} ${request.url.split("?")[0]}`);
@@ -152,6 +159,58 @@ function route(app: FastifyInstance, options: ApiOptions): void {
     return send(reply, errorResponse(shown, request));
   });
 }
+
+/** Whatever no other service has a path for. Objects are not held in memory, so their bodies stay streams. */
+function routeS3(app: FastifyInstance, { s3, parts: { states } }: ApiOptions): void {
+  void app.register(async (plugin) => {
+    plugin.removeAllContentTypeParsers();
+    plugin.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+    const handler = async (request: FastifyRequest, reply: FastifyReply) => {
+      const signed = signedRequest(request);
+      let declared = signed.headers["x-amz-content-sha256"] ?? EMPTY_HASH;
+      let claim: Pick<Claim, "region" | "service">;
+      if (isPresigned(signed)) {
+        claim = verifyPresigned(signed, states.state);
+        declared = UNSIGNED;
+      } else {
+        const signature = readClaim(signed, states.state);
+        await verifyHash(signed, signature, declared);
+        claim = signature;
+      }
+      const { region, service } = claim;
+      const [path = ""] = request.url.split("?");
+      if (service !== "s3") throw unsupported(`${service}: ${request.method} ${path}`);
+      const [, bucket = "", key = ""] = /^\/([^/]*)\/?(.*)$/s.exec(path) ?? [];
+      const payload = request.body instanceof Readable ? request.body : Readable.from([]);
+      const call = {
+        method: request.method,
+        region,
+        bucket: decoded(bucket),
+        key: decoded(key),
+        query: queryOf(request),
+        headers: signed.headers,
+        body: hashedBody(payload, declared),
+      };
+      return send(reply, await callS3(call, s3, states.state.accountId));
+    };
+    for (const url of ["/", "/*"]) {
+      const methods = ["GET", "HEAD", "PUT", "DELETE", ...(url === "/" ? [] : ["POST"])];
+      plugin.route({ method: methods, url, bodyLimit: Number.MAX_SAFE_INTEGER, handler });
+    }
+  });
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new AwsError(400, "InvalidURI", "Couldn't parse the specified URI.");
+  }
+}
+
+/** A link says nothing of the body that will be sent with it. */
+const UNSIGNED = "UNSIGNED-PAYLOAD";
+const EMPTY_HASH = createHash("sha256").digest("hex");
 
 function send(reply: FastifyReply, response: ApiResponse): FastifyReply {
   const { status, headers, body } = response;
@@ -204,12 +263,12 @@ function awsError(error: Error & { statusCode?: number }): AwsError {
 }
 
 function errorResponse(error: AwsError, request: FastifyRequest): ApiResponse {
-  const service = queryService(request);
-  if (service === undefined) return jsonError(error);
-  // The Query protocol's codes have no such ending.
+  const service = serviceOf(request);
+  if (service !== "iam" && service !== "sts" && service !== "s3") return jsonError(error);
+  // The XML protocols' codes have no such ending.
   const code = error.code.replace(/Exception$/, "");
-  const renamed = QUERY_CODES[code] ?? code;
-  return queryError(service, new AwsError(error.status, renamed, error.message), request.id);
+  const renamed = new AwsError(error.status, QUERY_CODES[code] ?? code, error.message, error.members);
+  return service === "s3" ? restXmlError(renamed, request.id) : queryError(service, renamed, request.id);
 }
 
 /** What the Query services call the refusals of a signature. */
@@ -221,10 +280,10 @@ const QUERY_CODES: Readonly<Record<string, string>> = {
 };
 
 /** By what the request says of itself: an error must be readable also where the signature is not right. */
-function queryService(request: FastifyRequest): QueryService | undefined {
-  const [, service] =
-    /Credential=[^/]+\/\d+\/[^/]+\/([a-z-]+)\//.exec(request.headers.authorization ?? "") ?? [];
-  return service === "iam" || service === "sts" ? service : undefined;
+function serviceOf(request: FastifyRequest): string | undefined {
+  const claimed = request.headers.authorization ?? request.url.replaceAll(/%2F/gi, "/");
+  const [, service] = /Credential=[^/]+\/\d+\/[^/]+\/([a-z0-9-]+)\//.exec(claimed) ?? [];
+  return service;
 }
 
 const wrongService = (wanted: string, given: string) =>

@@ -19,6 +19,7 @@ import { FunctionUrls } from "./function-urls.ts";
 import { functionUrl } from "./lambda-urls.ts";
 import { takeLock } from "./lock.ts";
 import { processIdentity } from "../lib/process-identity.ts";
+import { S3Store } from "./s3-store.ts";
 import type { CloudStatus, Serving } from "./serving.ts";
 import { StateFile } from "./state-file.ts";
 import type { FunctionCode } from "./state.ts";
@@ -77,6 +78,7 @@ async function openIn(
   });
   scope.defer(() => states.settled());
   const codes = await CodeStore.open(stateDir);
+  const s3 = await S3Store.open(stateDir);
   const logs = scope.use(await FunctionLogs.open({ dir: join(stateDir, "logs"), log }));
   // Known once the API listens, before anything can be invoked.
   let endpoint = "";
@@ -133,6 +135,7 @@ async function openIn(
   const api = scope.use(
     await Api.open({
       parts: { states, codes, invoker, urls, codeUrl: (code) => links.make(code), changed },
+      s3,
       port,
       status,
       codeFile: (target) => links.read(target),

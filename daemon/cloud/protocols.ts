@@ -1,4 +1,4 @@
-/** The two protocols that the APIs speak: REST with JSON (Lambda), and Query with XML (IAM, STS). */
+/** The protocols that the APIs speak: REST with JSON (Lambda), Query with XML (IAM, STS), REST with XML (S3). */
 import type { AwsError } from "./aws-error.ts";
 
 export type ApiResponse = {
@@ -31,6 +31,31 @@ export const XMLNS = {
   sts: "https://sts.amazonaws.com/doc/2011-06-15/",
 } as const;
 export type QueryService = keyof typeof XMLNS;
+
+/** S3's. */
+export function restXml(
+  status: number,
+  name: string,
+  value: { readonly [name: string]: XmlValue },
+): ApiResponse {
+  const inner = Object.entries(value).map(([child, content]) => repeated(child, content));
+  const body = `<${name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${inner.join("")}</${name}>`;
+  return { ...xml(status, body), headers: { "content-type": "application/xml" } };
+}
+
+/** S3's lists are elements of the same name, without a `<member>`. */
+function repeated(name: string, value: XmlValue): string {
+  if (isList(value)) return value.map((item) => repeated(name, item)).join("");
+  if (typeof value !== "object") return element(name, value);
+  const inner = Object.entries(value).map(([child, content]) => repeated(child, content));
+  return `<${name}>${inner.join("")}</${name}>`;
+}
+
+export function restXmlError(error: AwsError, requestId: string): ApiResponse {
+  const { code: Code, message: Message, members } = error;
+  const body = element("Error", { Code, Message, ...members, RequestId: requestId });
+  return { ...xml(error.status, body), headers: { "content-type": "application/xml" } };
+}
 
 export function queryResponse(
   service: QueryService,

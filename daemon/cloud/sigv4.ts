@@ -87,9 +87,15 @@ export function readClaim(request: SignedRequest, state: Readonly<CloudState>): 
 export async function verify(request: SignedRequest, claim: Claim, body: Uint8Array): Promise<void> {
   const declared = request.headers["x-amz-content-sha256"];
   const hash = createHash("sha256").update(body).digest("hex");
-  if (declared !== undefined && declared !== hash) {
-    throw mismatch("The provided 'x-amz-content-sha256' header does not match what was computed.");
-  }
+  if (declared !== undefined && declared !== hash) throw hashMismatch();
+  await verifyHash(request, claim, hash);
+}
+
+/**
+ * Throws unless the claim's key signed this request with a payload of this hash, or with what S3 takes in its place
+ * (`UNSIGNED-PAYLOAD`, `STREAMING-…`).
+ */
+export async function verifyHash(request: SignedRequest, claim: Claim, hash: string): Promise<void> {
   const headers: Record<string, string> = { "x-amz-content-sha256": hash };
   for (const name of claim.signedHeaders) {
     const value = request.headers[name];
@@ -110,13 +116,79 @@ export async function verify(request: SignedRequest, claim: Claim, body: Uint8Ar
     },
   );
   const [, expected = ""] = /Signature=([0-9a-f]+)$/.exec(signed.headers["authorization"] ?? "") ?? [];
-  const equal =
-    expected.length === 64 && timingSafeEqual(Buffer.from(expected), Buffer.from(claim.signature));
-  if (!equal) {
-    throw mismatch(
-      "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
-    );
+  mustEqual(expected, claim.signature);
+}
+
+function mustEqual(expected: string, given: string): void {
+  if (expected.length === 64 && timingSafeEqual(Buffer.from(expected), Buffer.from(given))) return;
+  throw mismatch(
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
+  );
+}
+
+/** A link that carries its signature in the query: whoever has it may use it until it expires. */
+export const isPresigned = ({ target }: SignedRequest) => /[?&]X-Amz-Signature=/i.test(target);
+
+/**
+ * Throws unless the link's key signed exactly this request.
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+ */
+export function verifyPresigned(
+  request: SignedRequest,
+  state: Readonly<CloudState>,
+): Pick<Claim, "region" | "service"> {
+  const [path, search] = split(request.target, "?");
+  const query = search
+    .split("&")
+    .filter(Boolean)
+    .map((part) => split(part, "=").map(decode) as [string, string]);
+  const given = new Map(query.map(([name, value]) => [name.toLowerCase(), value]));
+  const [accessKeyId = "", day = "", region = "", service = ""] = (given.get("x-amz-credential") ?? "").split(
+    "/",
+  );
+  const signedAt = parseDate(given.get("x-amz-date"));
+  const seconds = Number(given.get("x-amz-expires"));
+  if (signedAt === undefined || !Number.isInteger(seconds) || seconds < 1 || seconds > 604_800) {
+    throw incomplete("The link requires valid 'X-Amz-Date' and 'X-Amz-Expires' parameters.");
   }
+  if (Date.now() > signedAt.getTime() + seconds * 1_000)
+    throw new AwsError(403, "AccessDenied", "Request has expired");
+  const token = given.get("x-amz-security-token");
+  const { secretAccessKey } = keyOf(
+    { ...request, headers: { "x-amz-security-token": token } },
+    accessKeyId,
+    state,
+  );
+  const signedHeaders = (given.get("x-amz-signedheaders") ?? "").split(";").filter(Boolean);
+  if (!signedHeaders.includes("host")) throw incomplete("'Host' must be signed.");
+  const canonical = [
+    request.method,
+    path,
+    query
+      .filter(([name]) => name.toLowerCase() !== "x-amz-signature")
+      .map(([name, value]) => `${encode(name)}=${encode(value)}`)
+      .sort()
+      .join("&"),
+    ...signedHeaders.map((name) => `${name}:${(request.headers[name] ?? "").trim().replaceAll(/ +/g, " ")}`),
+    "",
+    signedHeaders.join(";"),
+    given.get("x-amz-content-sha256") ?? request.headers["x-amz-content-sha256"] ?? "UNSIGNED-PAYLOAD",
+  ].join("\n");
+  const scope = `${day}/${region}/${service}/aws4_request`;
+  const hash = createHash("sha256").update(canonical).digest("hex");
+  const text = ["AWS4-HMAC-SHA256", given.get("x-amz-date"), scope, hash].join("\n");
+  const hmac = (key: string | Buffer, data: string) => createHmac("sha256", key).update(data).digest();
+  const key = hmac(hmac(hmac(hmac(`AWS4${secretAccessKey}`, day), region), service), "aws4_request");
+  mustEqual(hmac(key, text).toString("hex"), given.get("x-amz-signature") ?? "");
+  return { region, service };
+}
+
+/** As SigV4 wants it: also what encodeURIComponent leaves alone. */
+function encode(text: string): string {
+  return encodeURIComponent(text).replaceAll(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 /** The headers to send. `body` must be what is sent. */
@@ -150,6 +222,8 @@ async function signer(credentials: Credentials, region: string, service: string)
     service,
     sha256: Sha256,
     applyChecksum: false,
+    // S3 alone signs the path as it stands on the wire.
+    uriEscapePath: service !== "s3",
   });
 }
 
@@ -232,6 +306,8 @@ const unknownToken = () =>
 const expiredToken = () =>
   new AwsError(403, "ExpiredTokenException", "The security token included in the request is expired");
 const mismatch = (message: string) => new AwsError(403, "InvalidSignatureException", message);
+export const hashMismatch = () =>
+  mismatch("The provided 'x-amz-content-sha256' header does not match what was computed.");
 const skewed = (signedAt: Date, skew: number) =>
   mismatch(
     `Signature ${skew > 0 ? "expired" : "not yet current"}: ${signedAt.toISOString()} is ${Math.round(Math.abs(skew) / 1000)} s away from this clock; at most 5 min. are allowed.`,

@@ -48,6 +48,7 @@ export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): Livede
     case "sandbox.disconnected":
       return { ...event, reason: redact(event.reason) };
     case "config.failed":
+    case "stage.lost":
     case "deploy.failed":
       return { ...event, message: redact(event.message) };
     case "build.failed":
