@@ -132,7 +132,7 @@ void t.test(
       t,
       Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`src/${n}/x.ts`, "1"])),
     );
-    const program = join(import.meta.dirname, "limited.ts");
+    const program = join(import.meta.dirname, "child.ts");
     const inputs = [0, 9].map((n) => rig.path(`src/${n}/x.ts`));
     const child = spawn(
       "unshare",

@@ -1,4 +1,4 @@
-/** Watches a project and prints what it is told, a line each, until its stdin ends: `limited.ts <root> <input …>`. */
+/** Watches a project and prints what it is told, a line each, until its stdin ends: `child.ts <root> <input …>`. */
 import { openLog } from "../../daemon/lib/log.ts";
 import { Watch } from "../../daemon/watch/watch.ts";
 
