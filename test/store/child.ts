@@ -110,7 +110,7 @@ async function fill(file: string): Promise<void> {
   });
   rmSync(ballast);
   // Where files are limited instead, the limit is what goes.
-  spawnSync("prlimit", ["--pid", `${process.pid}`, "--fsize=unlimited:"]);
+  spawnSync("sh", ["-c", `prlimit --pid ${process.pid} --fsize=unlimited:`]);
   await untilWritten(store);
   const { length } = await store.invocations({ limit: 1000 });
   say({
