@@ -8,7 +8,7 @@ import { join } from "node:path";
 
 import { cloudPortTaken, cloudRunning, codeOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { Scope } from "../lib/scope.ts";
+import { deferred, Scope } from "../lib/scope.ts";
 import { Leftovers } from "../runtime/leftovers.ts";
 import { Api } from "./api.ts";
 import { AsyncInvokes } from "./async-invokes.ts";
@@ -93,8 +93,16 @@ async function openIn(
       log,
     }),
   );
+  const listening = deferred<void>();
   const later = scope.use(
-    new AsyncInvokes({ environments, states, firstRetryMs: options.asyncRetryMs, log }),
+    await AsyncInvokes.open({
+      stateDir,
+      environments,
+      states,
+      firstRetryMs: options.asyncRetryMs,
+      ready: listening.promise,
+      log,
+    }),
   );
   const invoker = {
     invoke: environments.invoke.bind(environments),
@@ -147,6 +155,7 @@ async function openIn(
   endpoint = `http://127.0.0.1:${api.port}`;
   if (states.state.port !== api.port) await states.update((draft) => void (draft.port = api.port));
   await changed();
+  listening.resolve();
 
   const { region, accountId, accessKeyId, secretAccessKey } = states.state;
   const identity = processIdentity(process.pid) ?? "";

@@ -11,8 +11,8 @@ import type { LambdaFunction } from "./state.ts";
 export type Invoker = {
   /** The function's answer, whatever it is; throws an AwsError where the function could not be tried. */
   invoke(lambda: LambdaFunction, invocation: Invocation): Promise<Invoked>;
-  /** Accepts an asynchronous invocation: run later, again on error. Throws an AwsError where too much waits. */
-  invokeLater(lambda: LambdaFunction, invocation: Invocation): void;
+  /** Resolves when an asynchronous invocation is accepted: run later, again on error. Throws an AwsError where too much waits. */
+  invokeLater(lambda: LambdaFunction, invocation: Invocation): Promise<void>;
 };
 
 export type Invocation = {
@@ -43,7 +43,7 @@ export async function invoke(call: LambdaCall, parts: LambdaParts): Promise<ApiR
   const invocation = read(call, type === "Event" ? MAX_ASYNC : MAX_SYNC);
   if (type === "DryRun") return { status: 204, headers: EXECUTED };
   if (type === "Event") {
-    parts.invoker.invokeLater(lambda, invocation);
+    await parts.invoker.invokeLater(lambda, invocation);
     return { status: 202 };
   }
   const invoked = await parts.invoker.invoke(lambda, invocation);

@@ -1,9 +1,13 @@
-import { GetFunctionCommand, ListTagsCommand } from "@aws-sdk/client-lambda";
+import { GetFunctionCommand, InvokeCommand, ListTagsCommand } from "@aws-sdk/client-lambda";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 
+import { openListener } from "./listener.ts";
 import { ECHO, plainEnvironment, TestCloud } from "./rig.ts";
+
+// Many starts of the program, each a process or two.
+t.setTimeout(120_000);
 
 /** Starts a child in a session of its own. */
 const FORKING = {
@@ -20,6 +24,52 @@ const DEAF = {
     setInterval(() => {}, 1000);
     exports.handler = () => new Promise(() => {});`,
 };
+
+void t.test(
+  "an event that was accepted runs, also when the cloud was killed or stopped before",
+  async (t) => {
+    const { port, call, calls, hold } = await openListener(t);
+    const cloud = await TestCloud.open(t, "--concurrency", "1", "--async-retry-ms", "600000");
+    const FunctionName = await cloud.function(
+      {
+        "index.js": `
+      const { request } = require("node:http");
+      exports.handler = async ({ port, path, fail }) => {
+        await new Promise((resolve) => request({ port, path }, resolve).end());
+        if (fail) throw new Error("again");
+      };`,
+      },
+      { Timeout: 60 },
+    );
+    const accept = (path: string, fail = false) =>
+      cloud.lambda().send(
+        new InvokeCommand({
+          FunctionName,
+          InvocationType: "Event",
+          Payload: JSON.stringify({ port, path, fail }),
+        }),
+      );
+    const go = hold();
+    await accept("/running");
+    await call(1);
+    await accept("/waiting");
+    process.kill(cloud.serving.pid, "SIGKILL");
+    go();
+    await cloud.start();
+    t.same([await call(2), await call(3)], ["/running", "/waiting"], "in their order, from the start");
+    await cloud.until(({ asyncPending }) => asyncPending === 0);
+    t.same(readdirSync(join(cloud.stateDir, "events")), [], "and nothing is kept of them");
+
+    await accept("/failing", true);
+    await call(4);
+    await cloud.until(({ asyncPending, functions: [lambda] }) => asyncPending === 1 && lambda?.running === 0);
+    await cloud.stop();
+    writeFileSync(join(cloud.stateDir, "events", "cut.json"), '{"arn":');
+    await cloud.start();
+    t.equal(await call(5), "/failing", "one that waits for its retry has it after the restart");
+    t.equal(calls.length, 5);
+  },
+);
 
 void t.test("everything that was acknowledged is there after a restart", async (t) => {
   const cloud = await TestCloud.open(t);
