@@ -9,8 +9,10 @@ import {
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { MiddlewareStack } from "@smithy/types";
 import t, { type Test } from "tap";
 
+import type { Aws } from "../../daemon/aws/aws.ts";
 import { TAGS } from "../../daemon/deploy/stubs.ts";
 import { ECHO, TestCloud } from "../cloud/rig.ts";
 import { openDeploy, openStage, standing, wantedApp, wantedFunction } from "./rig.ts";
@@ -306,6 +308,35 @@ void t.test("credentials that are wrong, and a cloud that is not there, are told
   });
 });
 
+void t.test("AWS that throttles now and then is waited for", async (t) => {
+  const { deploy, app, aws } = await open(t);
+  let calls = 0;
+  await faults(aws, () => ((calls += 1) % 5 === 0 ? refusal("ThrottlingException", 429) : undefined));
+  const wanted = app([wantedFunction("Api", { url: URL })]);
+  await deploy.apply(wanted);
+  t.same((await deploy.plan(wanted)).steps, []);
+  t.ok(calls > 15);
+});
+
+void t.test(
+  "credentials that expire in mid-deploy stop it in a known state; with fresh ones it goes on",
+  async (t) => {
+    const { deploy, app, aws, stage, taken } = await open(t);
+    const wanted = app([wantedFunction("Api", { url: URL }), wantedFunction("Worker")]);
+    let left = 14;
+    await faults(aws, () => ((left -= 1) < 0 ? refusal("ExpiredTokenException", 403) : undefined));
+    await t.rejects(deploy.apply(wanted), { code: "aws.credentials", message: /ExpiredToken|expired/i });
+    t.ok((await standing(cloud, `shop-${stage}-`)).length > 0, "something stands half done");
+    left = Number.POSITIVE_INFINITY;
+    taken();
+    await deploy.apply(wanted);
+    t.ok(taken().length > 0);
+    t.same((await deploy.plan(wanted)).steps, []);
+    await deploy.remove();
+    t.same(await standing(cloud, `shop-${stage}-`), []);
+  },
+);
+
 void t.test("closing lets go of a run; the next one goes on from there", async (t) => {
   const stage = nextStage();
   const place = {
@@ -341,3 +372,26 @@ void t.test("closing lets go of a run; the next one goes on from there", async (
   t.same(await standing(cloud, `shop-${stage}-`), []);
   t.same((await cloud.iam().send(new ListRolesCommand({ PathPrefix: `/livedev/shop/${stage}/` }))).Roles, []);
 });
+
+/** Calls fail as `next` says, before they reach the cloud; the SDK sees each as AWS's own answer. */
+async function faults(aws: Aws, next: () => Error | undefined): Promise<void> {
+  for (const { middlewareStack } of [await aws.lambda(), await aws.iam()]) {
+    (middlewareStack as unknown as MiddlewareStack<object, object>).add(
+      (call) => async (args) => {
+        const fault = next();
+        if (fault !== undefined) throw fault;
+        return call(args);
+      },
+      // Inside the SDK's own retries.
+      { step: "finalizeRequest", priority: "low", name: "faults" },
+    );
+  }
+}
+
+function refusal(name: string, httpStatusCode: number): Error {
+  return Object.assign(new Error(`The security token is expired, or so: ${name}`), {
+    name,
+    $fault: "client",
+    $metadata: { httpStatusCode },
+  });
+}

@@ -15,6 +15,7 @@ import type { TestCloud } from "../cloud/rig.ts";
 export type DeployRig = {
   readonly deploy: Deploy;
   readonly journal: Journal;
+  readonly aws: Aws;
   readonly steps: Stepped[];
   /** The steps of the last run, `create aws.Function "Api" role`. */
   readonly taken: () => string[];
@@ -33,7 +34,7 @@ export type DeployPlace = {
 export async function openDeploy(
   place: DeployPlace,
   more: { journal?: (journal: Journal) => Pick<Journal, "append" | "entries"> } = {},
-): Promise<DeployRig & { readonly aws: Aws; readonly close: () => Promise<void> }> {
+): Promise<DeployRig & { readonly close: () => Promise<void> }> {
   const { endpoint, region, accessKeyId, secretAccessKey } = place.serving;
   const credentials = { accessKeyId, secretAccessKey };
   const aws = await Aws.open({ endpoint, region, credentials, log: silentLog });
