@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
@@ -87,10 +87,10 @@ void t.test("ten starts at once give one process", async (t) => {
   for (const { code, stderr } of started) t.equal(code, 0, stderr);
   const pids = new Set(started.map(({ stdout }) => JSON.parse(stdout).pid as number));
   t.equal(pids.size, 1);
-  const left = serving(stateDir);
+  const left = await serving(stateDir);
   t.same(left, [...pids], "and no other is left when they are done");
   await cloudCommand("stop", "--state-dir", stateDir);
-  t.same(serving(stateDir), []);
+  t.same(await serving(stateDir), []);
 });
 
 const aws = await awsCli();
@@ -139,18 +139,10 @@ async function awsCli(): Promise<string | undefined> {
 }
 
 /** Pids of the clouds that serve the directory. */
-function serving(stateDir: string): number[] {
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => {
-      if (!(pid > 1)) return false;
-      try {
-        const [, , command, ...rest] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-        return command === "serve" && rest.includes(stateDir);
-      } catch {
-        return false;
-      }
-    });
+async function serving(stateDir: string): Promise<number[]> {
+  const { stdout } = await finished("ps", ["-axww", "-o", "pid=,command="]);
+  const lines = stdout.split("\n").filter((line) => line.includes(` serve --state-dir ${stateDir}`));
+  return lines.map((line) => Number.parseInt(line));
 }
 
 function freePort(): Promise<number> {
