@@ -90,7 +90,7 @@ export function methods(daemon: Daemon): MethodTable {
       );
     },
 
-    "invocation.list": (query) => store.invocations(query),
+    "invocation.list": (query, { signal }) => store.invocations(query, signal),
 
     async "invocation.get"({ id, reveal }) {
       const found = await store.invocation(id, { reveal: reveal ?? false });
