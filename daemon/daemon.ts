@@ -10,6 +10,7 @@ import { randomUUID } from "node:crypto";
 import { chmod, mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
 import { DAEMON_FILE, formatDaemonFile, STATE_FOLDER, type DaemonFile } from "../proto/discovery.ts";
@@ -58,6 +59,7 @@ export type WentLive = {
 };
 
 const BRIDGE_HOST = "127.0.0.1";
+const REGAIN_MS = 10_000;
 /** How long running invocations may take to finish when the daemon was asked to end. */
 const DRAIN_MS = 10_000;
 
@@ -482,6 +484,17 @@ export class Daemon {
       ...(reason.hint !== undefined && { hint: reason.hint }),
     };
     this.store.record({ type: "stage.lost", message: reason.message });
+    if (this.#wantLive) void this.#regain();
+  }
+
+  /** AWS could not be reached: tried until it can, or somebody else has the stage. */
+  async #regain(): Promise<void> {
+    const { signal } = this.#scope;
+    while (this.#wantLive && this.#live.state === "failed") {
+      await wait(REGAIN_MS, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      await this.#deploying.run().catch(() => {});
+    }
   }
 
   // ---- being found

@@ -31,7 +31,7 @@ export class Home {
   readonly #key: string;
   readonly #aws: Aws;
   readonly #scope: Scope;
-  #lease: Lease | undefined;
+  #lease: Promise<Lease> | undefined;
 
   /** @throws LivedevError where the local cloud cannot be started, or stubs have no way here. */
   static async open(options: HomeOptions): Promise<Home> {
@@ -82,7 +82,16 @@ export class Home {
 
   /** The stage's lease is ours from here on, until it is lost or this closes. @throws LivedevError `stage.held` */
   async hold(takeOver: boolean): Promise<void> {
-    if (this.#lease !== undefined) return;
+    const acquiring = (this.#lease ??= this.#acquire(takeOver));
+    try {
+      await acquiring;
+    } catch (error) {
+      if (this.#lease === acquiring) this.#lease = undefined;
+      throw error;
+    }
+  }
+
+  async #acquire(takeOver: boolean): Promise<Lease> {
     const { app, holder, onLost, log } = this.#options;
     const lease = await Lease.acquire(
       {
@@ -100,7 +109,7 @@ export class Home {
       takeOver,
       this.#scope.signal,
     );
-    this.#lease = this.#scope.use(lease);
+    return this.#scope.use(lease);
   }
 
   serves(app: WantedApp): boolean {

@@ -10,6 +10,7 @@ import { duration } from "./time.ts";
 
 export type LiveOptions = {
   readonly yes?: boolean;
+  readonly takeOver?: boolean;
   readonly json?: boolean;
 };
 
@@ -34,7 +35,9 @@ export async function goLive(
     },
   );
   const call = async (yes: boolean): Promise<WentLive> => {
-    const live = await client.call("stage.goLive", yes ? { yes } : {}, { signal });
+    const takeOver = options.takeOver === true;
+    const params = { ...(yes && { yes }), ...(takeOver && { takeOver }) };
+    const live = await client.call("stage.goLive", params, { signal });
     // Known to the daemon once its config is loaded: not yet when it greeted us.
     const { app } = await client.call("daemon.status", {}, { signal });
     return { app, ...live };

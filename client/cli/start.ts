@@ -4,7 +4,7 @@ import { connect } from "../connect.ts";
 import type { Cli, Common } from "./cli.ts";
 import { goLive, printLive } from "./live.ts";
 
-export type StartOptions = Common & { readonly yes?: boolean };
+export type StartOptions = Common & { readonly yes?: boolean; readonly takeOver?: boolean };
 
 export function startCommand(cli: Cli): Command {
   return withYes(
@@ -14,6 +14,7 @@ export function startCommand(cli: Cli): Command {
       [
         ["livedevd start", "the project you are in, on your own stage"],
         ["livedevd start --stage pr-12", "another stage"],
+        ["livedevd start --take-over", "a stage that another machine holds"],
         ["livedevd start --json", "the last line: { urls, pid, stage, project, steps, tookMs }"],
       ],
     ),
@@ -26,5 +27,7 @@ export async function startAndGoLive(cli: Cli, options: StartOptions): Promise<v
 }
 
 export function withYes(command: Command): Command {
-  return command.option("-y, --yes", "agree that stubs replace deployed code, which is asked the first time");
+  return command
+    .option("-y, --yes", "agree that stubs replace deployed code, which is asked the first time")
+    .option("--take-over", "take the stage from the machine that holds it; what runs there finishes there");
 }

@@ -25,7 +25,7 @@ export function checksumsOf(headers: Headers): Record<string, string> {
 /** The object's own bytes. `headers()` is right once they were read to their end. */
 export function verifiedBody(request: { readonly headers: Headers; readonly body: Readable }): {
   readonly body: Readable;
-  headers(): Record<string, string>;
+  readonly headers: () => Record<string, string>;
 } {
   const { headers } = request;
   const chunked =
