@@ -1,7 +1,14 @@
 /** One function's builds: from its handler's name to an output on disk, or to errors with file and line. */
 import { basename, join, relative } from "node:path";
 
-import { build, type BuildFailure, type BuildOptions, type Message, type OutputFile } from "esbuild";
+import {
+  build,
+  type BuildFailure,
+  type BuildOptions,
+  type Message,
+  type Metafile,
+  type OutputFile,
+} from "esbuild";
 
 import type { WantedFunction } from "../../proto/app.ts";
 import type { BuildError } from "../../proto/events.ts";
@@ -53,9 +60,9 @@ export class Bundler {
     }
     if (entry !== this.#entry) {
       await this.#contexts.close(this);
-      await this.#outputs.linkPackages(name, entry);
       this.#entry = entry;
     }
+    await this.#outputs.linkPackages(name, entry);
     const options = esbuildOptions({
       project: this.#project,
       wanted: this.#wanted,
@@ -84,9 +91,7 @@ export class Bundler {
     const key = relative(this.#project, entry).split("\\").join("/");
     const source = made.metafile.inputs[key];
     const exported =
-      output === undefined
-        ? undefined
-        : exportsOf(output, Object.values(made.metafile.outputs), source?.format);
+      output === undefined ? undefined : exportsOf(output, entryExports(made.metafile, key), source?.format);
     const [wantedExport = ""] = exportPath.split(".");
     if (exported !== undefined && !exported.includes(wantedExport)) {
       return { kind: "failed", errors: [noExport(key, wantedExport, exported)], inputs };
@@ -138,13 +143,13 @@ export class Bundler {
 /** Undefined: cannot be known from the outside (a CommonJS handler file, an external `export *`). */
 function exportsOf(
   output: OutputFile,
-  outputs: readonly { entryPoint?: string; exports: string[] }[],
+  entry: readonly string[] | undefined,
   source: "esm" | "cjs" | undefined,
 ): readonly string[] | undefined {
   if (source !== "esm") return undefined;
   if (output.path.endsWith(".mjs")) {
     if (/^export \* from /m.test(output.text)) return undefined;
-    return outputs.find(({ entryPoint }) => entryPoint !== undefined)?.exports;
+    return entry;
   }
   // esbuild annotates CommonJS output with its names, for Node's own analysis.
   const names = /^0 && \(module\.exports = \{([^}]*)\}\);?$/m.exec(output.text.slice(-100_000))?.[1];
@@ -153,6 +158,11 @@ function exportsOf(
     .split(",")
     .map((name) => name.trim())
     .filter((name) => name !== "");
+}
+
+/** A chunk that is imported dynamically has an entry point too, another one. */
+function entryExports({ outputs }: Metafile, entry: string): readonly string[] | undefined {
+  return Object.values(outputs).find(({ entryPoint }) => entryPoint === entry)?.exports;
 }
 
 function noHandler(project: string, handler: string, missing: readonly string[]): BuildError {

@@ -73,7 +73,7 @@ export class Code {
   #state: State = { is: "idle" };
   #generation = 0;
   #usedAt = 0;
-  #verifying: Promise<void> | undefined;
+  #verifying: { readonly inputs: Inputs; readonly done: Promise<void> } | undefined;
   /** The last good or bad build's inputs: what a change is compared with while another build runs. */
   #before: Inputs | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -114,7 +114,7 @@ export class Code {
     let waited = false;
     for (;;) {
       signal.throwIfAborted();
-      await untilAborted(this.#verify(), signal);
+      await untilAborted(this.#verify(waited), signal);
       const state = this.#state;
       switch (state.is) {
         case "idle":
@@ -136,11 +136,12 @@ export class Code {
 
   /** Builds where nothing is built; behind everything that somebody waits for. */
   background(): void {
-    if (this.#state.is === "idle") this.#begin(false);
+    if (this.#state.is === "idle" && !this.#closed) this.#begin(false);
   }
 
   /** An input changed. `urgent`: the function is in use, so its next event should find the build done. */
   changed(savedAt: number | undefined, urgent: boolean): void {
+    if (this.#closed) return;
     this.#generation += 1;
     const state = this.#state;
     switch (state.is) {
@@ -168,14 +169,33 @@ export class Code {
   rebuildWith(bundler: Bundler, urgent: boolean): void {
     const old = this.#bundler;
     this.#bundler = bundler;
+    old.cancel().catch(() => undefined);
     this.changed(undefined, urgent);
     this.#running.then(() => old.close()).catch(() => undefined);
+  }
+
+  /** What was built is not on the disk any more. */
+  lost(program: Program): void {
+    if (this.program === program) this.changed(undefined, true);
   }
 
   /** Events may have been lost: the inputs are checked before the code is used again. */
   doubt(): void {
     const state = this.#state;
-    if (state.is === "ready" || state.is === "broken") state.inputs.checkedAt = Number.NEGATIVE_INFINITY;
+    switch (state.is) {
+      case "idle":
+        return;
+      case "building":
+        // What it has read already may be what changed. One that has not begun yet reads everything anyway.
+        this.changed(undefined, state.ticket.urgent);
+        return;
+      case "ready":
+      case "broken":
+        state.inputs.checkedAt = Number.NEGATIVE_INFINITY;
+        return;
+      default:
+        state satisfies never;
+    }
   }
 
   /** Checks the inputs now, and builds where one of them changed. */
@@ -187,18 +207,19 @@ export class Code {
   async close(): Promise<void> {
     this.#closed = true;
     const state = this.#state;
-    if (state.is === "building") {
-      this.#gate.withdraw(state.ticket);
-      await this.#bundler.cancel().catch(() => undefined);
-      state.settled.resolve();
-    }
-    await this.#running;
-    if (this.#state.is === "ready") this.#state.program.bundle.release();
+    // At once: whoever waits for a build is woken into this.
     this.#state = {
       is: "broken",
       errors: [{ text: "livedevd is closing." }],
       inputs: this.#inputs(NO_INPUTS),
     };
+    if (state.is === "ready") state.program.bundle.release();
+    if (state.is === "building") {
+      this.#gate.withdraw(state.ticket);
+      state.settled.resolve();
+      await this.#bundler.cancel().catch(() => undefined);
+    }
+    await this.#running;
     await this.#bundler.close();
   }
 
@@ -240,7 +261,8 @@ export class Code {
         if (this.#closed) return;
         continue;
       }
-      const inputs = this.#inputs(result.inputs, began);
+      // Where only a build can tell, the next one is due so long after this one's end.
+      const inputs = this.#inputs(result.inputs, result.inputs.wide ? performance.now() : began);
       this.#state =
         result.kind === "built"
           ? { is: "ready", program: { bundle: result.bundle, exportPath: result.exportPath }, inputs }
@@ -279,15 +301,22 @@ export class Code {
     })();
   }
 
-  /** Watch events are hints; this is what is relied on. Shared by the invocations that come meanwhile. */
-  async #verify(): Promise<void> {
+  /**
+   * Watch events are hints; this is what is relied on. Shared by the invocations that come meanwhile. `built`: for this
+   * very call, so that no other build is needed to tell whether a missing package has come.
+   */
+  async #verify(built = false): Promise<void> {
     const state = this.#state;
     if (state.is !== "ready" && state.is !== "broken") return;
-    if (performance.now() - state.inputs.checkedAt <= this.#verifyAfterMs) return;
-    this.#verifying ??= this.#verifyNow(state.inputs, state.is === "broken").finally(() => {
-      this.#verifying = undefined;
-    });
-    await this.#verifying;
+    const { inputs } = state;
+    if (performance.now() - inputs.checkedAt <= this.#verifyAfterMs) return;
+    if (this.#verifying?.inputs !== inputs) {
+      const done = this.#verifyNow(inputs, state.is === "broken" && !built).finally(() => {
+        if (this.#verifying?.inputs === inputs) this.#verifying = undefined;
+      });
+      this.#verifying = { inputs, done };
+    }
+    await this.#verifying.done;
   }
 
   async #verifyNow(inputs: Inputs, broken: boolean): Promise<void> {

@@ -15,6 +15,8 @@ type Entry = {
 export class Contexts {
   readonly #max: number;
   readonly #entries = new Map<object, Entry>();
+  /** Which of esbuild's processes this is: it may have died and been followed by another. */
+  #process = 0;
 
   constructor(max: number) {
     this.#max = max;
@@ -26,13 +28,18 @@ export class Contexts {
 
   /** One build at a time per owner. `usedAt` 0: nobody waits for it, so its context is the first to go. */
   async build(owner: object, options: BuildOptions, usedAt: number): Promise<Made> {
+    const service = this.#process;
     try {
       return await this.#build(owner, options, usedAt);
     } catch (error) {
       if (!/service (was stopped|is no longer running)/i.test(String(error))) throw error;
-      // esbuild's process died (out of memory, killed), and every context with it: once more, in another.
-      this.#entries.clear();
-      await stop();
+      // esbuild's process died (out of memory, killed), and every context with it: once more, in another. The first
+      // of those who learn it sees to that.
+      if (service === this.#process) {
+        this.#process += 1;
+        this.#entries.clear();
+        await stop();
+      }
       return this.#build(owner, options, usedAt);
     }
   }
@@ -63,7 +70,8 @@ export class Contexts {
     const entry = this.#entries.get(owner);
     if (entry === undefined) return;
     this.#entries.delete(owner);
-    await entry.context.dispose();
+    // It rejects where esbuild's process died, and all its contexts with it.
+    await entry.context.dispose().catch(() => undefined);
   }
 
   async closeUnusedSince(time: number): Promise<void> {
@@ -79,6 +87,9 @@ export class Contexts {
     const idle = [...this.#entries]
       .filter(([, entry]) => !entry.busy)
       .sort(([, a], [, b]) => a.usedAt - b.usedAt);
-    for (const [owner] of idle.slice(0, Math.max(0, this.#entries.size - this.#max))) await this.close(owner);
+    for (const [owner, entry] of idle.slice(0, Math.max(0, this.#entries.size - this.#max))) {
+      // Its owner may have begun another build while the one before it was closed.
+      if (!entry.busy) await this.close(owner);
+    }
   }
 }

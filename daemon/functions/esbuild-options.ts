@@ -22,7 +22,9 @@ const COMMONJS_IN_ESM = [
 const OURS = new Set([
   "absWorkingDir",
   "allowOverwrite",
+  "assetNames",
   "bundle",
+  "chunkNames",
   "entryNames",
   "entryPoints",
   "format",
@@ -79,6 +81,8 @@ export function esbuildOptions({ project, wanted, entry, outdir }: BundlePlan): 
     sourcemap: "linked",
     minify: false,
     format: nodejs.format,
+    // esbuild splits ES modules only.
+    splitting: esm && nodejs.splitting,
     outExtension: { ".js": esm ? ".mjs" : ".cjs" },
     logLevel: "silent",
     banner: { ...extra.banner, js: banner },

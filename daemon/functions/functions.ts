@@ -4,7 +4,7 @@
  */
 import type { Answer } from "../../proto/answer.ts";
 import type { WantedFunction } from "../../proto/app.ts";
-import { unknownFunction } from "../lib/errors.ts";
+import { functionsClosed, unknownFunction } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { Leftovers } from "../runtime/leftovers.ts";
@@ -13,7 +13,7 @@ import { Code, type Finished } from "./code.ts";
 import { Contexts } from "./contexts.ts";
 import { nodeMajor } from "./esbuild-options.ts";
 import { Gate } from "./gate.ts";
-import { LiveFunction } from "./live-function.ts";
+import { LiveFunction, type Seat } from "./live-function.ts";
 import { chooseNode } from "./node-binaries.ts";
 import { Outputs } from "./outputs.ts";
 import { Reach } from "./reach.ts";
@@ -27,7 +27,7 @@ import {
   type Limits,
   type RecordEvent,
 } from "./types.ts";
-import type { AppOf } from "./variables.ts";
+import { ofTheMachine, type AppOf } from "./variables.ts";
 
 export type { Changes, FunctionRequest, FunctionState } from "./types.ts";
 
@@ -54,9 +54,11 @@ export class Functions implements AsyncDisposable {
   readonly #gate: Gate;
   readonly #outputs: Outputs;
   readonly #reach = new Reach<LiveFunction>();
-  readonly #seats: Seats;
+  readonly #seats: Seats<Seat>;
   readonly #spares: Spares;
   readonly #functions = new Map<string, LiveFunction>();
+  /** Those that the config has no more, until what they ran has finished. */
+  readonly #leaving = new Map<LiveFunction, Promise<void>>();
   /** The Node of each runtime, looked for anew at each `apply`. */
   readonly #nodes = new Map<string, string>();
   /** Runtimes whose Node was looked for in vain, told once. */
@@ -76,11 +78,17 @@ export class Functions implements AsyncDisposable {
     this.#gate = new Gate({ max: builds, background: backgroundBuilds });
     this.#outputs = new Outputs(options.outDir, options.log);
     this.#seats = new Seats(processes);
-    this.#spares = new Spares({ count: spares, cwd: options.project, leftovers, log: options.log });
+    this.#spares = new Spares({
+      count: spares,
+      cwd: options.project,
+      env: ofTheMachine(this.#machine),
+      leftovers,
+      log: options.log,
+    });
     this.#scope.defer(() => this.#outputs.settled());
     this.#scope.defer(() => this.#contexts.closeAll());
     this.#scope.defer(() => this.#spares.close());
-    this.#scope.defer(() => Promise.all([...this.#functions.values()].map((live) => live.close())));
+    this.#scope.defer(() => this.#closeAll());
     const tidy = setInterval(
       () => void this.#contexts.closeUnusedSince(performance.now() - contextIdleMs),
       contextIdleMs / 2,
@@ -91,13 +99,13 @@ export class Functions implements AsyncDisposable {
 
   /** Starts what is new, lets go of what is gone, leaves alone what is as before. */
   apply(wanted: readonly WantedFunction[], app: AppOf): void {
+    if (this.#scope.closed) return;
     const names = new Set(wanted.map(({ name }) => name));
     this.#nodes.clear();
     for (const [name, live] of this.#functions) {
       if (names.has(name)) continue;
       this.#functions.delete(name);
-      this.#reach.delete(live);
-      void live.close();
+      void this.#letGo(live);
     }
     for (const one of wanted) {
       const setting = { wanted: one, app, node: this.#node(one) };
@@ -119,7 +127,7 @@ export class Functions implements AsyncDisposable {
   /** A save reaches the functions whose last build read the file, and no other. */
   changed({ paths, overflow, at = performance.now() }: Changes): void {
     if (overflow) {
-      for (const live of this.#functions.values()) {
+      for (const live of [...this.#functions.values(), ...this.#leaving.keys()]) {
         if (live.inUse) void live.code.check();
         else live.code.doubt();
       }
@@ -133,6 +141,7 @@ export class Functions implements AsyncDisposable {
    * LivedevError for a name that the app does not have.
    */
   async run(request: FunctionRequest, signal: AbortSignal): Promise<Answer> {
+    if (this.#scope.closed) throw functionsClosed();
     return this.#known(request.functionName).run(request, signal);
   }
 
@@ -181,12 +190,30 @@ export class Functions implements AsyncDisposable {
         limits: this.#limits,
         machine: this.#machine,
         record,
-        signal: this.#scope.signal,
         log,
       },
       setting,
     );
     return live;
+  }
+
+  /** What it runs may finish; it hears of saves until then. */
+  #letGo(live: LiveFunction): Promise<void> {
+    const closed = live
+      .close()
+      .catch((error: unknown) => this.#options.log.error({ err: error }, "a function could not be closed"))
+      .finally(() => {
+        this.#reach.delete(live);
+        this.#leaving.delete(live);
+      });
+    this.#leaving.set(live, closed);
+    return closed;
+  }
+
+  async #closeAll(): Promise<void> {
+    for (const live of [...this.#functions.values(), ...this.#leaving.keys()]) live.stop();
+    const closing = [...this.#functions.values()].map((live) => this.#letGo(live));
+    await Promise.all([...closing, ...this.#leaving.values()]);
   }
 
   #bundler(wanted: WantedFunction): Bundler {

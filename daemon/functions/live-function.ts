@@ -3,54 +3,71 @@
  *
  *     run() → a turn (at most `concurrency` at once, the rest in order)
  *           → the newest code (waits for its build)
- *           → an idle worker of just that code and those settings, or a new one
+ *           → a worker of just that code and those settings: an idle one, one that was started ahead, or, as soon as
+ *             there is room for another process, a new one
  *           → the handler
  *
  * A worker of older code finishes what it runs, then leaves.
  */
+import { setImmediate as turn } from "node:timers/promises";
+
 import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
 import type { WantedFunction } from "../../proto/app.ts";
 import type { BuildError } from "../../proto/events.ts";
+import { functionsClosed } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
 import { untilAborted } from "./abort.ts";
 import type { Code, Finished, Program } from "./code.ts";
-import type { Seats } from "./seats.ts";
+import type { Seated, Seats } from "./seats.ts";
 import type { Spares } from "./spares.ts";
 import type { FunctionRequest, FunctionState, Limits, RecordEvent } from "./types.ts";
 import { readAtStart, variablesFor, type AppOf } from "./variables.ts";
-import { Worker } from "./worker.ts";
+import { Worker, type EndReason } from "./worker.ts";
 
 export type LiveFunctionOptions = {
   readonly project: string;
   readonly code: Code;
-  readonly seats: Seats;
+  readonly seats: Seats<Seat>;
   readonly spares: Spares;
   readonly limits: Limits;
   readonly machine: Readonly<Record<string, string | undefined>>;
   readonly record: RecordEvent;
-  readonly signal: AbortSignal;
   readonly log: Log;
 };
 
 /** Config decides these; another value takes effect at the next invocation. */
 export type Setting = { readonly wanted: WantedFunction; readonly app: AppOf; readonly node: string };
 
+/** A worker where it waits for its next invocation. */
+export type Seat = Seated & { readonly worker: Worker };
+
+type Found = { readonly worker: Worker; readonly coldStart: boolean };
+
+/** Lambda's limit of an init phase. A worker that nobody waits for must not compute for ever. */
+const INIT_MS = 10_000;
+
 export class LiveFunction {
   readonly code: Code;
   readonly #options: LiveFunctionOptions;
   #setting: Setting;
   readonly #workers = new Set<Worker>();
-  readonly #idle: {
-    readonly worker: Worker;
-    readonly timer: NodeJS.Timeout;
-    readonly leave: () => Promise<void>;
-  }[] = [];
+  /** The longest idle first. */
+  readonly #idle: { readonly seat: Seat; readonly timer: NodeJS.Timeout }[] = [];
+  /** Workers that nobody has waited for yet, from their start until they are ready. */
+  readonly #ahead = new Set<Worker>();
+  readonly #warming = new Set<Promise<void>>();
   readonly #waiting: Deferred<void>[] = [];
+  readonly #runs = new Set<AbortController>();
   #running = 0;
+  /** Of the running, those that have no worker yet; and of these, those for which there is no room. */
+  #seeking = 0;
+  #unseated = 0;
   /** AWS's variables as the last event brought them: what a worker that nobody waits for is started with. */
   #sandbox: Readonly<Record<string, string>> = {};
   #used = false;
+  /** From the beginning of its close on: settles when nothing runs any more. */
+  #quiet: Deferred<void> | undefined;
 
   constructor(options: LiveFunctionOptions, setting: Setting) {
     this.#options = options;
@@ -78,71 +95,108 @@ export class LiveFunction {
       ...(program !== undefined && { codeHash: program.bundle.hash }),
       ...(errors !== undefined && { errors }),
       workers: this.#workers.size,
-      running: this.#running,
-      queued: this.#waiting.length,
+      running: this.#running - this.#unseated,
+      queued: this.#waiting.length + this.#unseated,
     };
   }
 
   apply(setting: Setting): void {
     this.#setting = setting;
-    this.#dropIdle();
+    void this.#dropUseless();
   }
 
   /** Rejects with the signal's reason. */
   async run(request: FunctionRequest, signal: AbortSignal): Promise<Answer> {
-    await this.#turn(request, signal);
-    let released: Promise<void> | undefined;
+    // Also of this function's own end.
+    const controller = new AbortController();
+    const onAbort = () => controller.abort(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    this.#runs.add(controller);
+    const over = () => {
+      signal.removeEventListener("abort", onAbort);
+      this.#runs.delete(controller);
+    };
+    try {
+      await this.#turn(request, controller.signal);
+    } catch (error) {
+      over();
+      throw error;
+    }
+    let released: Promise<void> = Promise.resolve();
     try {
       this.#used = true;
       // A client of this machine has none to give.
       if (Object.keys(request.environment).length > 0) this.#sandbox = request.environment;
       for (;;) {
-        const newest = await this.code.newest(signal, () => request.position("building"));
-        if (!newest.ok) return buildErrorAnswer(newest.errors);
-        const found = this.#take(newest.program);
-        const worker = found ?? (await this.#start(newest.program, signal));
-        // A save came between: the next round waits for its build.
-        if (worker === undefined) continue;
+        const found = await this.#find(request, controller.signal);
+        if (!("worker" in found)) return buildErrorAnswer(found.errors);
+        const { worker, coldStart } = found;
         request.position("running");
-        request.begun({ codeHash: worker.program.bundle.hash, coldStart: found === undefined });
-        const invoked = await worker.invoke(request, signal);
+        request.begun({ codeHash: worker.program.bundle.hash, coldStart });
+        if (controller.signal.aborted) {
+          // Its time is over, and the worker unharmed.
+          void this.#settle(worker);
+          controller.signal.throwIfAborted();
+        }
+        const invoked = await worker.invoke(request, this.#variables().aws, controller.signal);
         released = invoked.released.finally(() => this.#released(worker));
-        return invoked.answer;
+        // An idle worker may have died at this very moment: whoever has not seen the event has not run it.
+        if (invoked.handed || coldStart) return invoked.answer;
       }
     } finally {
-      if (released === undefined) this.#leave();
-      else void released.finally(() => this.#leave());
+      void released.finally(() => {
+        over();
+        this.#leave();
+      });
     }
   }
 
   /** A build is done: the next event should find a worker that has loaded it. */
   built({ result, savedAt }: Finished): void {
-    this.#dropIdle();
-    if (result.kind !== "built" || !this.#used || this.#options.signal.aborted) return;
-    void this.#warm({ bundle: result.bundle, exportPath: result.exportPath }, savedAt);
+    const leaving = this.#dropUseless();
+    if (result.kind !== "built" || !this.#used || this.#quiet !== undefined) return;
+    // Whoever waits for this build starts a worker for it; and the same code as before has one already.
+    if (this.#seeking > 0 || this.#idle.length + this.#ahead.size > 0) return;
+    const { bundle, exportPath } = result;
+    const warming = this.#warm({ bundle, exportPath }, leaving, savedAt);
+    this.#warming.add(warming);
+    void warming.finally(() => this.#warming.delete(warming));
   }
 
+  /** What runs may finish. After `stop()`, that is soon. */
   async close(): Promise<void> {
-    for (const { timer } of this.#idle.splice(0)) clearTimeout(timer);
-    await Promise.all([this.code.close(), ...[...this.#workers].map((worker) => worker.end("closed"))]);
+    this.#quiet ??= deferred<void>();
+    void this.#dropUseless();
+    if (this.#running === 0) this.#quiet.resolve();
+    await this.#quiet.promise;
+    await this.code.close();
+    await Promise.all(this.#warming);
+    await Promise.all([...this.#workers].map((worker) => worker.end("closed")));
     await Promise.all([...this.#workers].map((worker) => worker.gone));
+  }
+
+  /** Ends what runs or waits. */
+  stop(): void {
+    for (const controller of [...this.#runs]) controller.abort(functionsClosed());
   }
 
   // ---- turns
 
   async #turn(request: FunctionRequest, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     if (this.#running < this.#options.limits.concurrency) {
       this.#running += 1;
       return;
     }
     request.position("queued");
-    const turn = deferred<void>();
-    this.#waiting.push(turn);
+    const place = deferred<void>();
+    this.#waiting.push(place);
     try {
-      await untilAborted(turn.promise, signal);
+      await untilAborted(place.promise, signal);
     } catch (error) {
-      const place = this.#waiting.indexOf(turn);
-      if (place >= 0) this.#waiting.splice(place, 1);
+      const index = this.#waiting.indexOf(place);
+      if (index >= 0) this.#waiting.splice(index, 1);
       else this.#leave();
       throw error;
     }
@@ -150,43 +204,95 @@ export class LiveFunction {
 
   #leave(): void {
     const next = this.#waiting.shift();
-    if (next === undefined) this.#running -= 1;
-    else next.resolve();
+    if (next !== undefined) return next.resolve();
+    this.#running -= 1;
+    if (this.#running === 0) this.#quiet?.resolve();
   }
 
   // ---- workers
 
-  #take(program: Program): Worker | undefined {
-    const { settings } = this.#variables();
-    const place = this.#idle.findLastIndex(
-      ({ worker }) => worker.idle && worker.program.bundle === program.bundle && worker.settings === settings,
-    );
-    const [found] = place < 0 ? [] : this.#idle.splice(place, 1);
-    if (found === undefined) return undefined;
-    clearTimeout(found.timer);
-    this.#options.seats.busy(found);
-    return found.worker;
+  /** A worker of the newest code that no other has, or the errors of its build. */
+  async #find(
+    request: FunctionRequest,
+    signal: AbortSignal,
+  ): Promise<Found | { readonly errors: readonly BuildError[] }> {
+    this.#seeking += 1;
+    try {
+      for (;;) {
+        const newest = await this.code.newest(signal, () => request.position("building"));
+        if (!newest.ok) return newest;
+        const found = this.#take() ?? (await this.#startFor(request, newest.program, signal));
+        // A save came between: the next round waits for its build.
+        if (found === undefined) continue;
+        // Whether an idle one has died meanwhile may lie unread in the event loop's queue.
+        if (!found.coldStart) await turn();
+        if (!signal.aborted && found.worker.alive && this.#matches(found.worker)) return found;
+        // Unused, and perhaps the next one's.
+        void this.#settle(found.worker);
+        signal.throwIfAborted();
+      }
+    } finally {
+      this.#seeking -= 1;
+    }
+  }
+
+  #take(): Found | undefined {
+    const place = this.#idle.findLastIndex(({ seat: { worker } }) => worker.idle && this.#matches(worker));
+    const worker = this.#idle[place]?.seat.worker;
+    if (worker !== undefined) {
+      this.#forget(worker);
+      return { worker, coldStart: false };
+    }
+    for (const ahead of this.#ahead) {
+      if (!ahead.alive || !this.#matches(ahead)) continue;
+      this.#ahead.delete(ahead);
+      return { worker: ahead, coldStart: true };
+    }
+    return undefined;
   }
 
   /** Undefined where this program is not the newest any more. */
-  async #start(program: Program, signal: AbortSignal): Promise<Worker | undefined> {
+  async #startFor(
+    request: FunctionRequest,
+    program: Program,
+    signal: AbortSignal,
+  ): Promise<Found | undefined> {
+    const { seats } = this.#options;
+    if (!seats.tryTake()) {
+      request.position("queued");
+      this.#unseated += 1;
+      let given: Seat | undefined;
+      try {
+        given = await seats.take(this, signal);
+      } finally {
+        this.#unseated -= 1;
+      }
+      if (given?.worker.idle === true) return { worker: given.worker, coldStart: false };
+      // It died meanwhile.
+      if (given !== undefined) return undefined;
+    }
+    const worker = await this.#start(program);
+    return worker === undefined ? undefined : { worker, coldStart: true };
+  }
+
+  /** On a seat that was taken for it. Undefined where this program is not the newest any more; then it is free again. */
+  async #start(program: Program): Promise<Worker | undefined> {
     const { seats, spares, project, record } = this.#options;
     const { bundle, exportPath } = program;
-    if (!bundle.hold()) return undefined;
+    if (this.code.program?.bundle !== bundle || !bundle.hold()) {
+      seats.free();
+      return undefined;
+    }
     try {
       if (!(await bundle.onDisk())) {
         // Removed under our feet (`rm -rf .livedev`).
+        this.code.lost(program);
         bundle.release();
-        this.code.changed(undefined, true);
+        seats.free();
         return undefined;
       }
-      await seats.take(signal);
-    } catch (error) {
-      bundle.release();
-      throw error;
-    }
-    const { settings, aws, environment } = this.#variables();
-    try {
+      const { name } = this.wanted;
+      const { settings, aws, environment } = this.#variables();
       const spare = await spares.take(
         this.#setting.node,
         {
@@ -197,7 +303,6 @@ export class LiveFunction {
         },
         readAtStart(this.wanted.environment),
       );
-      const { name } = this.wanted;
       const worker = new Worker({
         environment: spare.environment,
         program,
@@ -205,19 +310,7 @@ export class LiveFunction {
         aws,
         logged: ({ stream, text }) =>
           void record({ type: "function.logged", functionName: name, stream, text }),
-        ended: (ended, { code, signal: by, reason }) => {
-          this.#workers.delete(ended);
-          this.#forget(ended);
-          seats.free();
-          record({
-            type: "worker.exited",
-            functionName: name,
-            pid: ended.pid,
-            code,
-            signal: by,
-            reason,
-          });
-        },
+        ended: (ended, exit) => this.#ended(ended, exit),
       });
       spare.listen((line) => worker.print(line));
       this.#workers.add(worker);
@@ -230,64 +323,116 @@ export class LiveFunction {
     }
   }
 
-  async #warm(program: Program, savedAt: number | undefined): Promise<void> {
-    const { signal, log, record } = this.#options;
+  #ended(
+    worker: Worker,
+    { code, signal, reason }: { code: number | null; signal: string | null; reason: EndReason },
+  ): void {
+    this.#workers.delete(worker);
+    this.#ahead.delete(worker);
+    this.#forget(worker);
+    const { seats, record } = this.#options;
+    seats.free();
+    record({ type: "worker.exited", functionName: this.wanted.name, pid: worker.pid, code, signal, reason });
+  }
+
+  /** Only where there is room, if need be the room of the function's own workers that leave. */
+  async #warm(program: Program, leaving: Promise<void>, savedAt: number | undefined): Promise<void> {
+    const { seats, record, log } = this.#options;
     try {
-      const worker = await this.#start(program, signal);
+      if (!seats.tryTake()) {
+        await leaving;
+        if (!seats.tryTake()) return;
+      }
+      const worker = await this.#start(program);
       if (worker === undefined) return;
-      const init = await worker.ready;
-      // Its init error is printed; the next event meets it again, and is told.
-      if (!init.ok) return await worker.end("crashed");
-      record({
-        type: "worker.ready",
-        functionName: this.wanted.name,
-        pid: worker.pid,
-        codeHash: program.bundle.hash,
-        ...(savedAt !== undefined && { sinceSaveMs: performance.now() - savedAt }),
-      });
-      this.#released(worker);
+      await this.#settle(worker, () =>
+        record({
+          type: "worker.ready",
+          functionName: this.wanted.name,
+          pid: worker.pid,
+          codeHash: program.bundle.hash,
+          ...(savedAt !== undefined && { sinceSaveMs: performance.now() - savedAt }),
+        }),
+      );
     } catch (error) {
-      if (!signal.aborted) log.error({ err: error }, "a worker could not be started");
+      log.error({ err: error }, "a worker could not be started");
     }
+  }
+
+  /** A worker that nobody waits for becomes idle once it has loaded its code. */
+  async #settle(worker: Worker, onReady?: () => void): Promise<void> {
+    if (worker.idle) return this.#released(worker);
+    if (this.#isUseless(worker)) return void worker.end(this.#quiet === undefined ? "replaced" : "closed");
+    this.#ahead.add(worker);
+    const late = setTimeout(() => {
+      if (this.#ahead.has(worker)) void worker.end("stopped");
+    }, INIT_MS);
+    late.unref();
+    const init = await worker.ready;
+    clearTimeout(late);
+    // Taken by an event meanwhile, or ended.
+    if (!this.#ahead.delete(worker)) return;
+    // Its init error is printed; the next event meets it again, and is told.
+    if (!init.ok) return void worker.end("crashed");
+    onReady?.();
+    this.#released(worker);
   }
 
   /** It waits for another invocation, or leaves where it is of no use any more. */
   #released(worker: Worker): void {
     if (!worker.idle) return;
     const { limits, seats } = this.#options;
-    if (!this.#isCurrent(worker)) return void worker.end("replaced");
-    if (this.#idle.length >= limits.idlePerFunction) return void worker.end("idle");
+    if (this.#isUseless(worker)) return void worker.end(this.#quiet === undefined ? "replaced" : "closed");
     const leave = async () => {
       this.#forget(worker);
       await worker.end("idle");
     };
+    const seat: Seat = { worker, since: worker.since, leave, unwanted: () => this.#released(worker) };
+    // Given to one who waits; or it had to make room.
+    if (seats.offer(this, seat) || !worker.idle) return;
+    // Those that wait will take it in a moment.
+    if (this.#idle.length >= limits.idlePerFunction + this.#waiting.length + this.#seeking) {
+      seats.busy(seat);
+      return void worker.end("idle");
+    }
     const timer = setTimeout(() => void leave(), limits.idleMs);
     timer.unref();
-    const entry = { worker, timer, leave };
-    this.#idle.push(entry);
-    seats.idle(entry);
+    this.#idle.push({ seat, timer });
   }
 
-  #isCurrent(worker: Worker): boolean {
+  /** Whether it runs the newest code under today's settings. */
+  #matches(worker: Worker): boolean {
     return (
       this.code.program?.bundle === worker.program.bundle && worker.settings === this.#variables().settings
     );
   }
 
-  #dropIdle(): void {
-    for (const { worker } of [...this.#idle]) {
-      if (this.#isCurrent(worker)) continue;
+  /** No event will be given to it. While a build runs, nobody knows: it may come to the same code. */
+  #isUseless(worker: Worker): boolean {
+    if (this.#quiet !== undefined || worker.settings !== this.#variables().settings) return true;
+    const { state } = this.code;
+    return state !== "idle" && state !== "building" && !this.#matches(worker);
+  }
+
+  /** Ends those that wait, and resolves when they are gone; those that run go when they are done. */
+  async #dropUseless(): Promise<void> {
+    const useless = [...this.#idle.map(({ seat }) => seat.worker), ...this.#ahead].filter((worker) =>
+      this.#isUseless(worker),
+    );
+    for (const worker of useless) {
       this.#forget(worker);
-      void worker.end("replaced");
+      this.#ahead.delete(worker);
+      void worker.end(this.#quiet === undefined ? "replaced" : "closed");
     }
+    await Promise.all(useless.map((worker) => worker.gone));
   }
 
   #forget(worker: Worker): void {
-    const place = this.#idle.findIndex((entry) => entry.worker === worker);
+    const place = this.#idle.findIndex(({ seat }) => seat.worker === worker);
     const [entry] = place < 0 ? [] : this.#idle.splice(place, 1);
     if (entry === undefined) return;
     clearTimeout(entry.timer);
-    this.#options.seats.busy(entry);
+    this.#options.seats.busy(entry.seat);
   }
 
   #variables(): {

@@ -4,7 +4,7 @@
  * neither a function's newest nor any worker's.
  */
 import { webcrypto } from "node:crypto";
-import { mkdir, readdir, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 
 import { messageOf } from "../lib/errors.ts";
@@ -55,6 +55,8 @@ export class Outputs {
   readonly #bundles = new Map<string, Bundle>();
   /** Work on a folder is done in order: an output may come back (an undo) while it is being removed. */
   readonly #busy = new Map<string, Promise<void>>();
+  /** Folders that are being written, under their temporary names. */
+  readonly #writing = new Set<string>();
   #temporaries = 0;
 
   constructor(outDir: string, log: Log) {
@@ -70,35 +72,41 @@ export class Outputs {
   async put(functionName: string, files: readonly OutputFile[], main: string): Promise<Bundle> {
     const hash = await hashOf(files);
     const folder = join(this.folder(functionName), hash);
-    await this.#busy.get(folder);
-    const known = this.#bundles.get(folder);
-    if (known?.hold()) {
-      if (await known.onDisk()) return known;
-      known.release();
-    }
-    await this.#inOrder(folder, () => this.#write(folder, files));
-    // Another build of the same function cannot have come between: a function builds one at a time.
-    const bundle = new Bundle({
-      hash,
-      file: join(folder, main),
-      bytes: files.find((file) => basename(file.path) === main)?.contents.byteLength ?? 0,
-      onFree: () => {
-        if (this.#bundles.get(folder) !== bundle) return;
-        this.#bundles.delete(folder);
-        // A failure is in the log.
-        this.#inOrder(folder, () => rm(folder, { recursive: true, force: true })).catch(() => undefined);
-      },
+    return this.#inOrder(folder, async () => {
+      const known = this.#bundles.get(folder);
+      if (known?.hold()) {
+        if (await known.onDisk()) return known;
+        known.release();
+      }
+      await this.#write(folder, files);
+      const bundle = new Bundle({
+        hash,
+        file: join(folder, main),
+        bytes: files.find((file) => basename(file.path) === main)?.contents.byteLength ?? 0,
+        onFree: () => {
+          // Another one stands in its place where somebody had removed the folder.
+          if (this.#bundles.get(folder) === bundle) this.#bundles.delete(folder);
+          this.#inOrder(folder, async () => {
+            // A failure is in the log.
+            if (!this.#bundles.has(folder)) await rm(folder, { recursive: true, force: true });
+          }).catch(() => undefined);
+        },
+      });
+      this.#bundles.set(folder, bundle);
+      return bundle;
     });
-    this.#bundles.set(folder, bundle);
-    return bundle;
   }
 
   /** Packages that stay outside the bundle are found from where the handler's own are. */
   async linkPackages(functionName: string, entry: string): Promise<void> {
     const link = join(this.folder(functionName), "node_modules");
-    const packages = await nearestPackages(entry);
+    const nearest = await nearestPackages(entry);
+    const found = nearest !== undefined && `${this.#outDir}${sep}`.startsWith(`${dirname(nearest)}${sep}`);
+    const packages = found ? undefined : nearest;
+    const linked = await readlink(link).catch(() => undefined);
+    if (linked === packages) return;
     await rm(link, { force: true });
-    if (packages === undefined || `${this.#outDir}${sep}`.startsWith(`${dirname(packages)}${sep}`)) return;
+    if (packages === undefined) return;
     await mkdir(dirname(link), { recursive: true });
     await symlink(packages, link, "junction");
   }
@@ -111,10 +119,11 @@ export class Outputs {
       for (const output of await list(folder)) {
         const path = join(folder, output);
         // Only what looks like ours: the folder may be one that somebody else uses too.
-        if (TEMPORARY.test(output) || (HASH.test(output) && !this.#bundles.has(path))) {
+        const left = TEMPORARY.test(output) && !this.#writing.has(path);
+        if (left || (HASH.test(output) && !this.#bundles.has(path))) {
           await this.#inOrder(path, async () => {
             if (!this.#bundles.has(path)) await rm(path, { recursive: true, force: true });
-          });
+          }).catch(() => undefined);
         }
       }
       if (!wanted.has(name)) await removeIfOurs(folder);
@@ -129,26 +138,35 @@ export class Outputs {
   async #write(folder: string, files: readonly OutputFile[]): Promise<void> {
     // Complete or absent, whenever the daemon is killed.
     const temporary = `${folder}.${(this.#temporaries += 1)}.tmp`;
-    await mkdir(temporary, { recursive: true });
-    await Promise.all(files.map((file) => writeFile(join(temporary, basename(file.path)), file.contents)));
-    await rm(folder, { recursive: true, force: true });
-    await rename(temporary, folder);
+    this.#writing.add(temporary);
+    try {
+      await mkdir(temporary, { recursive: true });
+      await Promise.all(files.map((file) => writeFile(join(temporary, basename(file.path)), file.contents)));
+      await rm(folder, { recursive: true, force: true });
+      await rename(temporary, folder);
+    } finally {
+      this.#writing.delete(temporary);
+    }
   }
 
-  async #inOrder(folder: string, work: () => Promise<void>): Promise<void> {
+  /** One thing at a time in each folder. */
+  async #inOrder<T>(folder: string, work: () => Promise<T>): Promise<T> {
     const before = this.#busy.get(folder);
     const run = (async () => {
       await before;
-      await work();
+      return work();
     })();
-    const settled = run.catch((error: unknown) => {
-      this.#log.warn({ folder, reason: messageOf(error) }, "build output could not be changed");
-    });
+    const settled = run.then(
+      () => undefined,
+      (error: unknown) => {
+        this.#log.warn({ folder, reason: messageOf(error) }, "build output could not be changed");
+      },
+    );
     this.#busy.set(folder, settled);
     void settled.then(() => {
       if (this.#busy.get(folder) === settled) this.#busy.delete(folder);
     });
-    await run;
+    return run;
   }
 }
 

@@ -19,13 +19,22 @@ export class Spares {
   readonly #count: number;
   readonly #cwd: string;
   readonly #leftovers: Leftovers;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #log: Log;
   readonly #byNode = new Map<string, Promise<Spare>[]>();
   #closed = false;
 
-  constructor(options: { count: number; cwd: string; leftovers: Leftovers; log: Log }) {
+  /** `env`: what each is started with; Node reads some of it only then (certificates). */
+  constructor(options: {
+    count: number;
+    cwd: string;
+    env: Readonly<Record<string, string>>;
+    leftovers: Leftovers;
+    log: Log;
+  }) {
     this.#count = options.count;
     this.#cwd = options.cwd;
+    this.#env = options.env;
     this.#leftovers = options.leftovers;
     this.#log = options.log;
   }
@@ -74,12 +83,13 @@ export class Spares {
   }
 
   async #kept(node: string): Promise<Spare | undefined> {
-    const spare = await this.#byNode
-      .get(node)
-      ?.shift()
-      ?.catch(() => undefined);
-    // It may have died meanwhile, of a lack of memory for instance.
-    return spare !== undefined && spare.environment.pid !== 0 ? spare : undefined;
+    for (;;) {
+      const spare = this.#byNode.get(node)?.shift();
+      if (spare === undefined) return undefined;
+      const started = await spare.catch(() => undefined);
+      // It may have died meanwhile, of a lack of memory for instance.
+      if (started?.environment.alive === true) return started;
+    }
   }
 
   async #start(node: string, startEnv: Readonly<Record<string, string>>): Promise<Spare> {
@@ -87,7 +97,7 @@ export class Spares {
     const environment = await ExecutionEnvironment.open({
       command: [node, "--enable-source-maps", PROGRAMS.runner, "--spare"],
       cwd: this.#cwd,
-      env: { PATH: process.env["PATH"] ?? "", ...startEnv },
+      env: { ...this.#env, ...startEnv },
       ipc: true,
       onOutput: (line) => print(line),
       leftovers: this.#leftovers,

@@ -33,15 +33,12 @@ export function variablesFor(options: {
   readonly sandbox: Readonly<Record<string, string>>;
 }): Variables {
   const { wanted, app, project, machine, sandbox } = options;
-  const ofMachine = Object.entries(machine).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && OF_THE_MACHINE.test(entry[0]),
-  );
   const named = new Set(Object.keys(wanted.environment));
   const aws = Object.entries(sandbox).filter(([name]) => !OF_THE_OTHER.has(name) && !named.has(name));
   return {
     settings: {
       TZ: ":UTC",
-      ...Object.fromEntries(ofMachine),
+      ...ofTheMachine(machine),
       LAMBDA_TASK_ROOT: project,
       ...links(wanted.link, app),
       ...wanted.environment,
@@ -58,6 +55,15 @@ export function variablesFor(options: {
       ...Object.fromEntries(aws),
     },
   };
+}
+
+/** What a program needs of this machine to run on it. */
+export function ofTheMachine(machine: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(machine).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && OF_THE_MACHINE.test(entry[0]),
+    ),
+  );
 }
 
 /** Those that a process must be started with. */

@@ -39,6 +39,8 @@ export class Worker {
   readonly program: Program;
   readonly settings: string;
   readonly pid: number;
+  /** `performance.now()` of its start. */
+  readonly since = performance.now();
   /** Settles when its process is gone and its end was told. */
   readonly gone: Promise<void>;
   readonly #options: WorkerOptions;
@@ -74,19 +76,27 @@ export class Worker {
   }
 
   get idle(): boolean {
-    return this.#state.is === "idle";
+    return this.#state.is === "idle" && this.alive;
+  }
+
+  /** False as soon as its process has ended, while its last output may still be read. */
+  get alive(): boolean {
+    return this.#environment.alive;
   }
 
   /**
    * From `starting` or `idle`. When the signal aborts the process ends, in mid-stream too: what it was doing is not
-   * wanted any more. `released` settles when it can take another invocation, or has ended.
+   * wanted any more. `released` settles when it can take another invocation, or has ended. Not `handed`: the process
+   * ended without having seen the event.
    */
   async invoke(
     request: FunctionRequest,
+    aws: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<{ readonly answer: Answer; readonly released: Promise<void> }> {
+  ): Promise<{ readonly answer: Answer; readonly handed: boolean; readonly released: Promise<void> }> {
     this.#state = { is: "busy", request };
-    this.#renew(request.environment);
+    this.#renew(aws);
+    let handed = false;
     const { requestId, event, functionArn, traceId, clientContext, cognitoIdentity } = request;
     const stop = () => void this.end("stopped");
     signal.addEventListener("abort", stop, { once: true });
@@ -98,6 +108,7 @@ export class Worker {
           functionArn,
           // By our own clock: AWS's may differ from this machine's.
           deadlineAt: Date.now() + request.remainingMs(),
+          handed: () => (handed = true),
           ...(traceId !== undefined && { traceId }),
           ...(clientContext !== undefined && { clientContext }),
           ...(cognitoIdentity !== undefined && { cognitoIdentity }),
@@ -105,7 +116,7 @@ export class Worker {
         signal,
       );
       const released = this.#release(request).finally(() => signal.removeEventListener("abort", stop));
-      return { answer, released };
+      return { answer, handed, released };
     } catch (error) {
       signal.removeEventListener("abort", stop);
       // Not waited for: whoever gave it up is told at once.

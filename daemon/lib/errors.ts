@@ -25,6 +25,9 @@ export const unknownFunction = (name: string, known: readonly string[]) =>
 
 // ---- the daemon
 
+export const functionsClosed = () =>
+  new LivedevError("functions.closed", "livedevd is stopping: the handler was ended, or not run.");
+
 export const daemonTaken = (project: string, stage: string) =>
   new LivedevError(
     "daemon.taken",

@@ -97,6 +97,11 @@ export class ExecutionEnvironment {
     return this.#process.pid;
   }
 
+  /** False as soon as the process has ended, while its output may still be read. */
+  get alive(): boolean {
+    return this.#process.alive;
+  }
+
   /** To the runner, over IPC. */
   send(message: unknown): void {
     this.#process.send(message);

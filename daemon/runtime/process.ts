@@ -80,6 +80,10 @@ export class RuntimeProcess {
     return this.#child.pid ?? 0;
   }
 
+  get alive(): boolean {
+    return this.pid !== 0 && !this.#reaped;
+  }
+
   /** Settles when the process has ended and its output has been read. */
   get exited(): Promise<Exit> {
     return this.#exited.promise;

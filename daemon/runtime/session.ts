@@ -24,6 +24,8 @@ export type RuntimeInvocation = {
   readonly traceId?: string;
   readonly clientContext?: string;
   readonly cognitoIdentity?: string;
+  /** Told just before the process is given it. Where it is not told, the process ended without having seen it. */
+  readonly handed?: () => void;
 };
 
 export type InitOutcome =
@@ -238,6 +240,7 @@ export class Session {
 
   #hand(poll: Poll, turn: Turn): void {
     this.#state = { name: "running", turn };
+    turn.invocation.handed?.();
     poll.deliver(turn.invocation);
   }
 
