@@ -177,7 +177,7 @@ void t.test("web pages and rebound names are refused, whatever they sign", async
 
 void t.test("what is signed for another service is refused", async (t) => {
   const url = new URL("/2015-03-31/functions/", serving.endpoint);
-  const headers = await signRequest({ method: "GET", url }, serving, serving.region, "s3");
+  const headers = await signRequest({ method: "GET", url }, serving, serving.region, "dynamodb");
   const response = await fetch(url, { headers });
   t.equal(response.status, 403);
   t.match(await response.json(), { Message: /scoped to correct service/ });
