@@ -45,12 +45,26 @@ import { controlSocket, registryEntry } from "./rpc/place.ts";
 import { Rpc } from "./rpc/rpc.ts";
 import { prepareSocket } from "./rpc/socket.ts";
 import { StateLock } from "./store/lock.ts";
+import { Settings } from "./store/settings.ts";
 import { Store } from "./store/store.ts";
 import { Watch, type Batch } from "./watch/watch.ts";
 
 export type DaemonOptions = { readonly project: string; readonly stage?: string; readonly log: Log };
 
 type Deployed = Readonly<Record<string, Standing>>;
+
+/** What outlives the daemon, beside history. */
+type Kept = {
+  /** Of the last good config: asked before this daemon has loaded one. */
+  readonly app: string;
+  readonly home: WantedApp["home"];
+  readonly retryable: readonly string[];
+  /** Stubs have it in their settings. */
+  readonly bridgePort: number;
+  /** Whether the stage went live and was not stopped: a daemon that was killed goes on where it was. */
+  readonly live: boolean;
+  readonly deployed: Deployed;
+};
 
 export type WentLive = {
   readonly steps: number;
@@ -60,6 +74,7 @@ export type WentLive = {
 
 const BRIDGE_HOST = "127.0.0.1";
 const REGAIN_MS = 10_000;
+const CONFIG_WAIT_MS = 1_000;
 /** How long running invocations may take to finish when the daemon was asked to end. */
 const DRAIN_MS = 10_000;
 
@@ -75,6 +90,7 @@ export class Daemon {
   readonly #stateDir: string;
   readonly #scope: Scope;
   readonly #key: StageKey;
+  readonly #kept: Settings<Kept>;
   readonly #credentials = new Credentials();
   readonly #ended = deferred<void>();
   /** Settles with the first load of the config, good or bad. */
@@ -93,7 +109,10 @@ export class Daemon {
   #wantLive: boolean;
   #deployed: Deployed;
   #home: Home | undefined;
+  #opening: Promise<Home> | undefined;
   #stopping: AbortController | undefined;
+  /** Somebody asked for the next run of the deployment, and said this. */
+  #byHand: { readonly replaceCode: boolean } | undefined;
   #rewatching = false;
 
   /** As the last good config had it: stubs of a killed daemon come back before this one has loaded any. */
@@ -111,6 +130,7 @@ export class Daemon {
       const stateDir = join(project, STATE_FOLDER, stage);
       await mkdir(stateDir, { recursive: true, mode: 0o700 });
       await chmod(stateDir, 0o700);
+      await keepOutOfGit(join(project, STATE_FOLDER));
 
       const lock = StateLock.acquire(join(stateDir, "lock"));
       if (lock === undefined) throw daemonTaken(project, stage);
@@ -140,9 +160,10 @@ export class Daemon {
     this.#stateDir = options.stateDir;
     this.#scope = options.scope;
     this.#key = options.key;
-    this.#wantLive = options.store.get("live") === "yes";
-    this.#deployed = JSON.parse(options.store.get("deployed") ?? "{}") as Deployed;
-    this.#retryable = new Set(JSON.parse(options.store.get("retryable") ?? "[]") as string[]);
+    this.#kept = Settings.open({ file: join(options.stateDir, "state.json"), log: options.log });
+    this.#wantLive = this.#kept.get("live") ?? false;
+    this.#deployed = this.#kept.get("deployed") ?? {};
+    this.#retryable = new Set(this.#kept.get("retryable"));
   }
 
   async #openParts(): Promise<void> {
@@ -186,7 +207,10 @@ export class Daemon {
         log: log("watch"),
       }),
     );
-    this.#scope.defer(() => this.#home?.[Symbol.asyncDispose]());
+    this.#scope.defer(async () => {
+      const home = await this.#opening?.catch(() => undefined);
+      await home?.[Symbol.asyncDispose]();
+    });
     await prepareSocket(this.socket);
     this.#scope.use(
       await Rpc.open({
@@ -214,11 +238,12 @@ export class Daemon {
 
   /** The app's name, as the last good config gave it; also before this daemon has loaded one. */
   get appName(): string {
-    return this.#app?.name ?? this.store.get("app") ?? "";
+    return this.#app?.name ?? this.#kept.get("app") ?? "";
   }
 
-  get home(): Home | undefined {
-    return this.#home;
+  /** Of the last good config, also before this daemon has loaded one. */
+  get homeKind(): WantedApp["home"] {
+    return this.#app?.home ?? this.#kept.get("home") ?? "local";
   }
 
   get invocations(): Invocations {
@@ -230,7 +255,7 @@ export class Daemon {
     return {
       app: this.appName,
       stage: this.stage,
-      home: this.#app?.home ?? "local",
+      home: this.homeKind,
       project: this.project,
       pid: process.pid,
       version: VERSION,
@@ -272,14 +297,14 @@ export class Daemon {
 
   /** Puts the stubs in place, and keeps them in place from now on. @throws LivedevError */
   async goLive({ yes = false, takeOver = false }: { yes?: boolean; takeOver?: boolean }): Promise<WentLive> {
-    const app = await this.#configuredApp();
-    const home = await this.#openHome(app);
-    if (!this.#wantLive && !yes) await home.mustNotHoldCode(app);
+    const home = await this.openHome();
     // Before it is said that this stage is ours: another's stubs are left alone.
     await home.hold(takeOver);
+    this.#byHand = { replaceCode: yes };
+    const result = await this.#deploying.run();
     this.#wantLive = true;
-    this.store.set("live", "yes");
-    return this.#deploying.run();
+    this.#kept.set({ live: true });
+    return result;
   }
 
   /** The first call asks: running invocations may finish. The second does not wait for them. */
@@ -291,6 +316,8 @@ export class Daemon {
 
   async #close(reason: string, restarting: boolean, hurry: AbortSignal): Promise<void> {
     this.#log.info({ reason }, "stopping");
+    // Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on.
+    if (!restarting) this.#kept.set({ live: false });
     await this.#invocations.drain(DRAIN_MS, restarting ? "restarting" : "stopping", hurry);
     await this.#bridge.goodbye(restarting ? "restarting" : "stopping");
     this.store.record({ type: "daemon.stopped", epoch: this.epoch, reason });
@@ -317,7 +344,7 @@ export class Daemon {
         record: (event) => void record(event),
         log: componentLog(this.#log, "bridge"),
       });
-    const before = Number(this.store.get("bridgePort") ?? 0);
+    const before = this.#kept.get("bridgePort") ?? 0;
     let bridge: Bridge;
     try {
       bridge = await open(before);
@@ -326,13 +353,16 @@ export class Daemon {
       this.#log.warn({ port: before }, "the bridge's port is taken; the stubs are given another");
       bridge = await open(0);
     }
-    this.store.set("bridgePort", new URL(bridge.address).port);
+    this.#kept.set({ bridgePort: Number(new URL(bridge.address).port) });
     return bridge;
   }
 
   readonly #run: Run = async (request, signal) => {
     if (this.#app === undefined) request.position("building");
     await Promise.race([this.#configuredApp(), aborted(signal)]);
+    // A config that was saved before the event came counts for it; one that takes its time does not hold it up.
+    await Promise.race([this.#configuring.idle(), wait(CONFIG_WAIT_MS, undefined, { ref: false })]);
+    signal.throwIfAborted();
     const environment = this.#credentials.freshest(request.functionName, request.environment);
     return this.#functions.run({ ...request, environment }, signal);
   };
@@ -363,10 +393,9 @@ export class Daemon {
     this.#app = app;
     this.#configState = { state: "ready" };
     if (same) return;
-    this.store.set("app", app.name);
     const retryable = app.functions.filter((wanted) => wanted.retryable).map(({ name }) => name);
     this.#retryable = new Set(retryable);
-    this.store.set("retryable", JSON.stringify(retryable));
+    this.#kept.set({ app: app.name, home: app.home, retryable });
     this.#applyFunctions();
     this.store.record({ type: "config.loaded", tookMs, functions: app.functions.map(({ name }) => name) });
     // What went wrong stands in the status and in history; the next change tries again.
@@ -418,11 +447,29 @@ export class Daemon {
 
   // ---- deployment
 
-  async #openHome(app: WantedApp): Promise<Home> {
-    if (this.#home?.serves(app) === true) return this.#home;
-    await this.#home?.[Symbol.asyncDispose]();
+  /** Where the app is deployed to, opened once for all who ask. @throws LivedevError */
+  async openHome(): Promise<Home> {
+    const app = await this.#configuredApp();
+    const before = this.#opening;
+    const home = await before?.catch(() => undefined);
+    // Asked for meanwhile by another.
+    if (this.#opening !== before) return this.openHome();
+    if (home?.serves(app) === true) return home;
     this.#home = undefined;
-    this.#home = await Home.open({
+    const opening = this.#openHome(app, home);
+    this.#opening = opening;
+    this.#home = await opening;
+    return this.#home;
+  }
+
+  async #openHome(app: WantedApp, before: Home | undefined): Promise<Home> {
+    if (before !== undefined) {
+      await before[Symbol.asyncDispose]();
+      this.#log.warn(
+        "the app has another name, home or region now: what was deployed before still stands there",
+      );
+    }
+    return Home.open({
       app,
       holder: { id: this.#key.keyId, name: `${userInfo().username}@${hostname()}` },
       onLost: (reason) => this.#leaseLost(reason),
@@ -438,19 +485,24 @@ export class Daemon {
       },
       log: this.#log,
     });
-    return this.#home;
   }
 
   async #putStubsInPlace(): Promise<WentLive> {
     const app = await this.#configuredApp();
     const before = this.#live;
+    const byHand = this.#byHand;
+    this.#byHand = undefined;
     this.#live = { state: "deploying" };
     try {
-      const home = await this.#openHome(app);
+      const home = await this.openHome();
       await home.hold(false);
-      const { steps, tookMs, functions } = await home.deploy.apply(app);
+      // By itself nothing is taken away: a function that is commented out for a minute keeps its URL.
+      const { steps, tookMs, functions } = await home.deploy.apply(app, {
+        replaceCode: byHand?.replaceCode ?? false,
+        keepRemoved: byHand === undefined,
+      });
       this.#deployed = functions;
-      this.store.set("deployed", JSON.stringify(functions));
+      this.#kept.set({ deployed: functions });
       this.#live = before.state === "live" ? before : { state: "live", since: Date.now() };
       this.#applyFunctions();
       const urls = Object.fromEntries(
@@ -476,7 +528,7 @@ export class Daemon {
     this.#log.warn({ code: reason.code }, reason.message);
     if (reason.code === "stage.takenOver") {
       this.#wantLive = false;
-      this.store.set("live", "no");
+      this.#kept.set({ live: false });
     }
     this.#live = {
       state: "failed",
@@ -533,6 +585,13 @@ export class Daemon {
     this.#configFailed({ code: "config.bug", message: messageOf(error) });
     this.#configured.resolve();
   }
+}
+
+/** The keys and the history of a stage are nobody else's. */
+async function keepOutOfGit(folder: string): Promise<void> {
+  await writeFile(join(folder, ".gitignore"), "*\n", { flag: "wx" }).catch((error: unknown) => {
+    if (codeOf(error) !== "EEXIST") throw error;
+  });
 }
 
 async function write(file: string, text: string): Promise<void> {

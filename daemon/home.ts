@@ -8,7 +8,7 @@ import { Aws } from "./aws/aws.ts";
 import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
 import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
 import { Lease, type Holder, type LeaseOptions } from "./deploy/lease.ts";
-import { noWayForStubs, stageHoldsCode } from "./lib/errors.ts";
+import { noWayForStubs } from "./lib/errors.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { PROGRAMS } from "./lib/programs.ts";
 import { Scope } from "./lib/scope.ts";
@@ -114,12 +114,6 @@ export class Home {
 
   serves(app: WantedApp): boolean {
     return keyOf(app) === this.#key;
-  }
-
-  /** @throws LivedevError where functions of this stage hold code that stubs would replace. */
-  async mustNotHoldCode(app: WantedApp): Promise<void> {
-    const functions = await this.deploy.holdingCode(app);
-    if (functions.length > 0) throw stageHoldsCode(app.name, app.stage, functions);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -8,7 +8,6 @@ import {
   eventGone,
   eventNotJson,
   messageOf,
-  notLive,
   protocolDiffers,
   unknownInvocation,
 } from "./lib/errors.ts";
@@ -23,7 +22,7 @@ export function methods(daemon: Daemon): MethodTable {
         throw protocolDiffers({ version: VERSION, protocol: RPC_PROTOCOL }, { version, protocol });
       }
       // Where nothing is asked of AWS, its profile does not matter.
-      if (daemon.app?.home === "aws" && environment !== undefined) compareEnvironment(environment);
+      if (daemon.homeKind === "aws" && environment !== undefined) compareEnvironment(environment);
       return {
         protocol: RPC_PROTOCOL,
         version: VERSION,
@@ -52,8 +51,7 @@ export function methods(daemon: Daemon): MethodTable {
 
     async "function.invoke"({ functionName, event, type }, { signal }) {
       await daemon.runnable(functionName);
-      const { home } = daemon;
-      if (home === undefined) throw notLive();
+      const home = await daemon.openHome();
       const invoked = await home.deploy.invoke({
         functionName,
         event: Buffer.from(event),

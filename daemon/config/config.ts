@@ -7,6 +7,7 @@ import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import type { WantedApp } from "../../proto/app.ts";
+import { redact } from "../../proto/redact.ts";
 import {
   configDied,
   configInvalid,
@@ -142,7 +143,8 @@ export class Config {
       signal: this.#scope.signal,
     });
     output.push(...child.output);
-    for (const { stream, text } of child.output) log.info({ stream, text }, "the config printed");
+    for (const { stream, text } of child.output)
+      log.info({ stream, text: redact(text) }, "the config printed");
     return this.#judge(child, file);
   }
 

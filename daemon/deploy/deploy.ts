@@ -10,7 +10,7 @@ import { InvokeCommand, type InvocationType } from "@aws-sdk/client-lambda";
 import { physicalName, type WantedApp } from "../../proto/app.ts";
 import type { Aws } from "../aws/aws.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
-import { notDeployed, notOurs, stageProtected } from "../lib/errors.ts";
+import { notDeployed, notOurs, stageProtected, stageHoldsCode } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { ABSENT, openCalls, type Calls } from "./calls.ts";
@@ -58,6 +58,13 @@ export type DeployResult = {
   readonly functions: Readonly<Record<string, Standing>>;
 };
 
+export type ApplyOptions = {
+  /** Whether stubs may take the place of deployed code. */
+  readonly replaceCode?: boolean;
+  /** Functions that the app does not have any more stay for now. */
+  readonly keepRemoved?: boolean;
+};
+
 export type Standing = { readonly functionArn: string; readonly nameInAws: string; readonly url?: string };
 
 export type Invoked = {
@@ -97,10 +104,17 @@ export class Deploy {
     return { steps: steps.map((step) => ({ step: step.action, resource: resourceOf(step) })) };
   }
 
-  apply(app: WantedApp): Promise<DeployResult> {
+  /** @throws LivedevError `stage.holdsCode` where a stub would replace deployed code and that was not agreed to. */
+  apply(
+    app: WantedApp,
+    { replaceCode = true, keepRemoved = false }: ApplyOptions = {},
+  ): Promise<DeployResult> {
     return this.#alone(async (calls) => {
       const began = performance.now();
-      const { steps, wanted, program, read } = await this.#plan(calls, app);
+      const { steps: all, wanted, program, read } = await this.#plan(calls, app);
+      const steps = keepRemoved ? all.filter((step) => !removes(step)) : all;
+      const replaced = holdingCode(read, steps);
+      if (!replaceCode && replaced.length > 0) throw stageHoldsCode(app.name, app.stage, replaced);
       this.#options.onPlanned?.(steps.length);
       await this.#carryOut(calls, steps, program);
       const deployed = steps.length === 0 ? read : await this.#deployed(calls, wanted);
@@ -128,17 +142,6 @@ export class Deploy {
   async deployed(app?: WantedApp): Promise<Readonly<Record<string, Standing>>> {
     const known = app === undefined ? [] : app.functions.map((wanted) => nameInAws(app, wanted));
     return standing(await this.#deployed(await this.#calls(), known));
-  }
-
-  /** Functions of this stage that hold deployed code, which `apply` would put stubs in place of; by component. */
-  async holdingCode(app: WantedApp): Promise<readonly string[]> {
-    const live = new Map(
-      app.functions.filter(({ dev }) => dev).map((wanted) => [nameInAws(app, wanted), wanted]),
-    );
-    const { functions } = await this.#deployed(await this.#calls(), [...live.keys()]);
-    return functions
-      .filter(({ stub, nameInAws: name }) => !stub && live.has(name))
-      .map(({ component }) => component);
   }
 
   /** Through AWS, the whole way. `functionName` is the component's. */
@@ -268,6 +271,19 @@ export class Deploy {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#scope.close();
   }
+}
+
+/** A function or a role that goes; a URL alone can be had again. */
+const removes = (step: Step) => step.action === "delete" && step.stub === undefined;
+
+/** Components whose deployed code one of the steps would replace. */
+function holdingCode({ functions }: Deployed, steps: readonly Step[]): string[] {
+  const changed = new Set(
+    steps.filter(({ resource, action }) => resource === "function" && action === "update").map(stepName),
+  );
+  return functions
+    .filter(({ stub, nameInAws: name }) => !stub && changed.has(name))
+    .map(({ component }) => component);
 }
 
 function resourceOf(step: Step): string {

@@ -9,6 +9,8 @@
  *
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
  */
+import { randomUUID } from "node:crypto";
+
 import { GetObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 
 import type { Aws } from "../aws/aws.ts";
@@ -32,6 +34,8 @@ type LeaseFile = {
   /** Milliseconds since the epoch, by the holder's clock; for people. */
   readonly since: number;
   readonly released: boolean;
+  /** Of this very write. A write whose answer was lost is tried again by the SDK, and then beaten by itself. */
+  readonly write: string;
 };
 
 /** What stands in the bucket. */
@@ -50,6 +54,8 @@ export type LeaseOptions = {
 
 const RENEW_MS = 10_000;
 const EXPIRY_MS = 30_000;
+/** Two tries fit into the time until others take it for let go. */
+const WRITE_MS = 8_000;
 const ABSENT = ["NoSuchKey", "NotFound", "NoSuchBucket"];
 const BEATEN = ["PreconditionFailed", "ConditionalRequestConflict", "412", "409"];
 
@@ -181,7 +187,8 @@ export class Lease implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<boolean> {
     const { holder } = this.#options;
-    const file: LeaseFile = { version: 1, holder, since: this.#since, released };
+    const write = randomUUID();
+    const file: LeaseFile = { version: 1, holder, since: this.#since, released, write };
     try {
       const { ETag } = await this.#client.send(
         new PutObjectCommand({
@@ -190,13 +197,16 @@ export class Lease implements AsyncDisposable {
           Body: JSON.stringify(file),
           ContentType: "application/json",
         }),
-        { abortSignal: signal },
+        { abortSignal: AbortSignal.any([signal, AbortSignal.timeout(WRITE_MS)]) },
       );
       this.#etag = ETag;
       return true;
     } catch (error) {
-      if (BEATEN.includes(awsName(error) ?? "")) return false;
-      throw error;
+      if (!BEATEN.includes(awsName(error) ?? "")) throw error;
+      const found = await this.#read(signal);
+      if (found?.file.write !== write) return false;
+      this.#etag = found.etag;
+      return true;
     }
   }
 }

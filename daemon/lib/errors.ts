@@ -45,13 +45,6 @@ export const configBroken = (message: string) =>
     "Mend it and save: it loads by itself.",
   );
 
-export const notLive = () =>
-  new LivedevError(
-    "stage.notLive",
-    "The stage is not live: its stubs are not in place.",
-    "Run `livedevd start`.",
-  );
-
 export const stageHoldsCode = (app: string, stage: string, functions: readonly string[]) =>
   new LivedevError(
     "stage.holdsCode",

@@ -13,8 +13,10 @@ export class Latest<T> {
 
   /** The outcome of a run that began after this call. */
   run(): Promise<T> {
+    // One that waits has not begun, also in the moment between the end of the last one and its own begin.
+    if (this.#next !== undefined) return this.#next;
     if (this.#running === undefined) return this.#begin();
-    this.#next ??= this.#running
+    this.#next = this.#running
       .catch(() => undefined)
       .then(() => {
         this.#next = undefined;
@@ -25,7 +27,11 @@ export class Latest<T> {
 
   /** Settles when nothing runs or waits. */
   async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running.catch(() => undefined);
+    for (let last = this.#last(); last !== undefined; last = this.#last()) await last.catch(() => undefined);
+  }
+
+  #last(): Promise<T> | undefined {
+    return this.#next ?? this.#running;
   }
 
   #begin(): Promise<T> {

@@ -68,14 +68,6 @@ export class Lookups {
     }));
   }
 
-  setting(name: string): string | undefined {
-    return this.#statements.setting.get(name);
-  }
-
-  set(name: string, value: string): void {
-    this.#statements.set.run(name, value);
-  }
-
   #answer(row: InvocationRow): Answer | undefined {
     const payload = this.#statements.answer.get(row.id);
     if (payload === undefined || row.status === null || payload.kept < payload.bytes) return undefined;
@@ -135,7 +127,5 @@ export function prepareLookups(db: Database) {
     answer: db.prepare<[number], PayloadRow>(
       "SELECT * FROM payloads WHERE invocation_id = ? AND kind = 'answer'",
     ),
-    setting: db.prepare<[string], string>("SELECT value FROM settings WHERE name = ?").pluck(),
-    set: db.prepare("INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"),
   };
 }

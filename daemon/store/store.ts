@@ -262,19 +262,6 @@ export class Store {
     return this.#lookups.unfinished();
   }
 
-  get(name: string): string | undefined {
-    return this.#lookups.setting(name);
-  }
-
-  /** On the way to the disk when it returns, like all else. @throws LivedevError where the disk refuses. */
-  set(name: string, value: string): void {
-    try {
-      this.#lookups.set(name, value);
-    } catch (error) {
-      throw explain(this.#file, error);
-    }
-  }
-
   // ---- reading, in the reader threads
 
   events(query: EventQuery = {}): Promise<EventPage> {

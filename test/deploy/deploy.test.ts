@@ -4,6 +4,7 @@ import {
   GetFunctionCommand,
   GetFunctionUrlConfigCommand,
   GetPolicyCommand,
+  UntagResourceCommand,
   UpdateFunctionConfigurationCommand,
 } from "@aws-sdk/client-lambda";
 import { createHash } from "node:crypto";
@@ -246,17 +247,34 @@ void t.test(
     const { deploy, app, nameOf } = await open(t);
     const wanted = app([wantedFunction("Api")]);
     const { functions } = await deploy.apply(wanted);
-    t.same(await deploy.holdingCode(wanted), []);
     await lambda.send(
       new UpdateFunctionConfigurationCommand({ FunctionName: nameOf("Api"), Environment: { Variables: {} } }),
     );
-    t.same(await deploy.holdingCode(wanted), ["Api"]);
-    const after = await deploy.apply(wanted);
+    // As a real deployment leaves it: no stub's mark.
+    await lambda.send(
+      new UntagResourceCommand({ Resource: functions["Api"]?.functionArn, TagKeys: ["livedev:hash"] }),
+    );
+    await t.rejects(deploy.apply(wanted, { replaceCode: false }), {
+      code: "stage.holdsCode",
+      message: /holds deployed code \(Api\)/,
+    });
+    const after = await deploy.apply(wanted, { replaceCode: true });
     t.equal(after.steps, 1);
     t.same(after.functions, functions);
-    t.same(await deploy.holdingCode(wanted), []);
+    t.equal((await deploy.apply(wanted, { replaceCode: false })).steps, 0);
   },
 );
+
+void t.test("a function that the app has no more stays until it is asked to go", async (t) => {
+  const { deploy, app } = await open(t);
+  await deploy.apply(app([wantedFunction("Api"), wantedFunction("Old")]));
+  const fewer = app([wantedFunction("Api")]);
+  const kept = await deploy.apply(fewer, { keepRemoved: true });
+  t.equal(kept.steps, 0);
+  const gone = await deploy.apply(fewer);
+  t.ok(gone.steps > 0);
+  t.same(Object.keys(gone.functions), ["Api"]);
+});
 
 void t.test("names over AWS's 64 characters are deployed, kept apart and removed", async (t) => {
   const { deploy, app, stage } = await open(t);

@@ -100,7 +100,6 @@ async function fill(file: string): Promise<void> {
   say({
     full: codeOf(refusal),
     flushed: await codeOfThrown(() => store.flushed()),
-    set: await codeOfThrown(() => store.set("name", "x".repeat(100_000))),
     journal: await codeOfThrown(() => store.journal.append({ ...entryOf("r"), data: "x".repeat(300_000) })),
     known: { state: known?.state, answered: known?.answer?.kind },
     readable: (await store.invocations({ limit: 1000 })).length,

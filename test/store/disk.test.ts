@@ -35,7 +35,6 @@ void t.test("F7: a full disk is told, holds nobody up, and loses nothing once th
   t.match(full, {
     full: code,
     flushed: code,
-    set: code,
     journal: mounts ? code : undefined, // a file of its own, which is small
     health: { state: "failing", code: mounts ? "SQLITE_FULL" : "SQLITE_IOERR_WRITE", dropped: 0 },
   });

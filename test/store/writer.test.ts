@@ -181,10 +181,6 @@ void t.test("what is committed is on its way to the disk before commit returns",
   const id = invoke(store, { until: "begun" });
   store.commit();
   t.equal(db.prepare("SELECT state FROM invocations WHERE id = ?").pluck().get(id), "begun");
-  store.set("name", "value");
-  t.equal(store.get("name"), "value");
-  await store[Symbol.asyncDispose]();
-  t.equal((await openStore(t, file)).get("name"), "value");
 });
 
 void t.test(
