@@ -31,6 +31,10 @@ export class CutProxy extends EventEmitter {
     return this.#port;
   }
 
+  async connected(): Promise<void> {
+    await once(this, "connection");
+  }
+
   /** Cuts all connections, as a router that restarts. */
   cut(): void {
     for (const pair of this.#pairs) this.#end(pair);
