@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { setInterval } from "node:timers/promises";
 
 import { cloudUsage } from "../lib/errors.ts";
 import { openLog } from "../lib/log.ts";
@@ -118,7 +119,7 @@ export const COMMANDS = {
     return 0;
   },
 
-  /** Resolves when a signal has ended it. */
+  /** Resolves when a signal has ended it, or its state directory is gone. */
   async serve(options: Options): Promise<number> {
     const log = openLog(process.stderr);
     process.umask(0o077);
@@ -142,11 +143,21 @@ export const COMMANDS = {
     const { endpoint, pid, stateDir } = cloud.serving;
     log.info({ endpoint, pid, stateDir }, "serving");
     if (options.json) console.log(JSON.stringify(shown(cloud.serving)));
-    log.info({ signal: await ended }, "stopping");
+    const reason = await Promise.race([ended, lost(cloud.serving)]);
+    log.info({ reason }, "stopping");
     await cloud[Symbol.asyncDispose]();
     return 0;
   },
 } as const;
+
+const LOOK_MS = 2000;
+
+/** Resolves when nobody can find this cloud any more, or stop it: its project was deleted, or moved elsewhere. */
+async function lost({ stateDir, pid }: Serving): Promise<string> {
+  for await (const _ of setInterval(LOOK_MS, undefined, { ref: false }))
+    if ((await findServing(stateDir))?.pid !== pid) break;
+  return `${stateDir} is gone`;
+}
 
 /** The longest that a timer can wait. */
 const MAX_TIMER = 2_147_483_647;

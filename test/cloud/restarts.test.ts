@@ -1,10 +1,10 @@
 import { GetFunctionCommand, InvokeCommand, ListTagsCommand } from "@aws-sdk/client-lambda";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 
 import { openListener } from "./listener.ts";
-import { ECHO, plainEnvironment, TestCloud } from "./rig.ts";
+import { ECHO, finished, plainEnvironment, TestCloud } from "./rig.ts";
 
 // Many starts of the program, each a process or two.
 t.setTimeout(120_000);
@@ -191,6 +191,20 @@ void t.test(
     writeFileSync(file, JSON.stringify({ ...JSON.parse(kept), version: 2 }));
     t.match(await cloud.command("start"), { code: 1, stderr: /was written by a newer livedev/ });
     t.equal(JSON.parse(readFileSync(file, "utf8")).version, 2, "and left as it is");
+  },
+);
+
+void t.test(
+  "a cloud whose state directory is deleted ends, with its environments",
+  { skip: process.platform !== "linux" && "/proc is Linux's" },
+  async (t) => {
+    const cloud = await TestCloud.open(t);
+    const [pid = 0, child = 0] = (await cloud.invoke(await cloud.function(FORKING))).value as number[];
+    rmSync(cloud.stateDir, { recursive: true });
+    // It is no child of ours: `tail` tells of its end.
+    await finished("tail", ["-f", `--pid=${cloud.serving.pid}`, "/dev/null"]);
+    t.notOk(lives(pid) || lives(child));
+    t.notOk(existsSync(cloud.stateDir), "and nothing is made again in its place");
   },
 );
 
