@@ -1,19 +1,33 @@
 /** The functions as they run: what their links and outputs come to, as far as the stage stands. Pure. */
-import { resolveOutputs, type WantedApp, type WantedFunction } from "../proto/app.ts";
+import { resolveOutputs, type ResolvedFunction, type WantedApp } from "../proto/app.ts";
 
-export function linked(
-  app: WantedApp,
-  deployed: Readonly<Record<string, { readonly url?: string }>>,
-): WantedFunction[] {
+type Deployed = Readonly<Record<string, { readonly functionArn: string; readonly url?: string }>>;
+
+export function linked(app: WantedApp, deployed: Deployed): ResolvedFunction[] {
   const lookup = (ref: string) => {
     const [component = "", property = ""] = ref.split(".");
-    return property === "url" ? deployed[component]?.url : undefined;
+    if (property === "url") return deployed[component]?.url;
+    return property === "arn" ? deployed[component]?.functionArn : undefined;
   };
   return app.functions.map((wanted) => ({
     ...wanted,
+    environment: known(wanted.environment, lookup),
     link: wanted.link.map((link) => ({
       ...link,
       properties: resolveOutputs(link.properties, lookup) as Record<string, unknown>,
     })),
   }));
+}
+
+/** Each is text, of outputs that are text. A variable that is not known yet is left out: code asks whether it is there, and "null" is not what it expects. */
+function known(
+  environment: WantedApp["functions"][number]["environment"],
+  lookup: (ref: string) => string | undefined,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) => {
+      const text = resolveOutputs(value, lookup);
+      return text === null ? [] : [[name, text as string]];
+    }),
+  );
 }

@@ -205,7 +205,7 @@ export const appArgs = z.strictObject(
     region: text("write a region's name, us-east-1").optional(),
     profile: text("write a profile's name").optional(),
     endpoint: z.url({ error: 'write a URL, "http://localhost:4566"' }).optional(),
-    removal: z.enum(["remove", "retain", "retain-all"]).optional(),
+    removal: z.enum(["remove", "retain", "retain-all"]).default("retain"),
     protect: flag.default(false),
     providers: z.looseObject({ aws: z.union([flag, z.string(), providerAws]).optional() }).default({}),
   },

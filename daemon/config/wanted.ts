@@ -63,7 +63,21 @@ export function wantedApp(evaluated: Extract<Evaluated, { type: "evaluated" }>, 
   );
   if (problems.length > 0 || app === undefined) return { ok: false, problems };
   const outputs = isObject(evaluated.outputs) ? { outputs: evaluated.outputs } : {};
-  return { ok: true, app: { ...app, functions: wanted, ...outputs }, warnings };
+  return {
+    ok: true,
+    app: {
+      ...app,
+      functions: wanted,
+      buckets: [],
+      stacks: [],
+      vpcs: [],
+      databases: [],
+      processes: [],
+      secrets: [],
+      ...outputs,
+    },
+    warnings,
+  };
 }
 
 type FunctionArgs = ReturnType<typeof functionArgs.parse>;
@@ -103,14 +117,20 @@ function named(components: readonly RawComponent[], notes: Notes): RawComponent[
   });
 }
 
-function readApp(value: unknown, context: Context, notes: Notes): Omit<WantedApp, "functions"> | undefined {
+/** What `app()` says. */
+type AppParts = Omit<
+  WantedApp,
+  "functions" | "buckets" | "stacks" | "vpcs" | "databases" | "processes" | "secrets" | "outputs"
+>;
+
+function readApp(value: unknown, context: Context, notes: Notes): AppParts | undefined {
   const cut = without(value, NOT_CARRIED_OUT.app, "app()", notes);
   const result = appArgs.safeParse(cut);
   if (!result.success) {
     for (const text of sentences(result.error, cut, "app()", keysOf(appArgs))) notes.problem(text, undefined);
     return undefined;
   }
-  const { name, home, watch, endpoint, protect, providers } = result.data;
+  const { name, home, watch, endpoint, removal, protect, providers } = result.data;
   for (const provider of Object.keys(providers)) {
     if (provider !== "aws") notes.warn(`app(): providers.${provider} is not carried out yet`);
   }
@@ -126,6 +146,7 @@ function readApp(value: unknown, context: Context, notes: Notes): Omit<WantedApp
     home,
     region: result.data.region ?? aws.region ?? context.region,
     watch,
+    removal,
     protect,
     ...(profile !== undefined && { profile }),
     ...(endpoint !== undefined && { endpoint }),
@@ -290,6 +311,9 @@ function wantedFunction(
     retryable: args.retryable,
     permissions,
     tags: args.tags,
+    logging: { format: "text", retentionDays: 30 },
+    layers: [],
+    copyFiles: [],
     ...(name !== undefined && { nameInAws: name }),
     ...(description !== undefined && { description }),
     ...(url !== undefined && { url: { ...url, streaming: args.streaming } }),

@@ -3,7 +3,7 @@
  * `run` carries one invocation to its answer.
  */
 import type { Answer } from "../../proto/answer.ts";
-import type { WantedFunction } from "../../proto/app.ts";
+import type { ResolvedFunction, WantedFunction } from "../../proto/app.ts";
 import { functionsClosed, unknownFunction } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
@@ -98,7 +98,7 @@ export class Functions implements AsyncDisposable {
   }
 
   /** Starts what is new, lets go of what is gone, leaves alone what is as before. */
-  apply(wanted: readonly WantedFunction[], app: AppOf): void {
+  apply(wanted: readonly ResolvedFunction[], app: AppOf): void {
     if (this.#scope.closed) return;
     const names = new Set(wanted.map(({ name }) => name));
     this.#nodes.clear();
@@ -164,7 +164,7 @@ export class Functions implements AsyncDisposable {
     return live;
   }
 
-  #open(setting: { wanted: WantedFunction; app: AppOf; node: string }): LiveFunction {
+  #open(setting: { wanted: ResolvedFunction; app: AppOf; node: string }): LiveFunction {
     const { log, project, record } = this.#options;
     const code = new Code({
       bundler: this.#bundler(setting.wanted),

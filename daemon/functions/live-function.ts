@@ -12,7 +12,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 
 import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
-import type { WantedFunction } from "../../proto/app.ts";
+import type { ResolvedFunction } from "../../proto/app.ts";
 import type { BuildError } from "../../proto/events.ts";
 import { functionsClosed } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -37,7 +37,7 @@ export type LiveFunctionOptions = {
 };
 
 /** Config decides these; another value takes effect at the next invocation. */
-export type Setting = { readonly wanted: WantedFunction; readonly app: AppOf; readonly node: string };
+export type Setting = { readonly wanted: ResolvedFunction; readonly app: AppOf; readonly node: string };
 
 /** A worker where it waits for its next invocation. */
 export type Seat = Seated & { readonly worker: Worker };
@@ -75,7 +75,7 @@ export class LiveFunction {
     this.code = options.code;
   }
 
-  get wanted(): WantedFunction {
+  get wanted(): ResolvedFunction {
     return this.#setting.wanted;
   }
 

@@ -3,7 +3,7 @@
  * machine without which a program does not run. Nothing else of the daemon's environment reaches the user's code, so
  * that what works here works in Lambda.
  */
-import type { WantedFunction, WantedLink } from "../../proto/app.ts";
+import type { ResolvedFunction, WantedLink } from "../../proto/app.ts";
 
 export type AppOf = { readonly name: string; readonly stage: string; readonly region: string };
 
@@ -25,7 +25,7 @@ export type Variables = {
 };
 
 export function variablesFor(options: {
-  readonly wanted: WantedFunction;
+  readonly wanted: ResolvedFunction;
   readonly app: AppOf;
   readonly project: string;
   readonly machine: Readonly<Record<string, string | undefined>>;

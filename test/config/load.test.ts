@@ -37,6 +37,9 @@ void t.test("a config comes to the wanted app, with every default filled in", as
       retryable: false,
       permissions: [],
       tags: {},
+      logging: { format: "text", retentionDays: 30 },
+      layers: [],
+      copyFiles: [],
     },
   ]);
 });

@@ -88,6 +88,9 @@ t.test("the SDK in a worker that stays uses the new credentials after a rotation
     dev: true,
     whenAway: "error",
     retryable: false,
+    logging: { format: "text", retentionDays: 30 },
+    layers: [],
+    copyFiles: [],
   } as const;
   functions.apply([wanted], { name: "shop", stage: "dev", region: "eu-west-1" });
 

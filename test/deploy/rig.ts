@@ -90,6 +90,13 @@ export function wantedApp(
     region: "us-east-1",
     watch: ["."],
     functions,
+    buckets: [],
+    stacks: [],
+    vpcs: [],
+    databases: [],
+    processes: [],
+    secrets: [],
+    removal: "retain",
     ...more,
   };
 }
@@ -116,6 +123,9 @@ export function wantedFunction(name: string, more: Partial<WantedFunction> = {})
     dev: true,
     whenAway: "error",
     retryable: false,
+    logging: { format: "text", retentionDays: 30 },
+    layers: [],
+    copyFiles: [],
     ...more,
   };
 }

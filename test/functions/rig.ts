@@ -12,12 +12,12 @@ import { Functions, type FunctionRequest } from "../../daemon/functions/function
 import type { Limits } from "../../daemon/functions/types.ts";
 import { silentLog, type Log } from "../../daemon/lib/log.ts";
 import type { Answer, LambdaErrorBody } from "../../proto/answer.ts";
-import type { WantedFunction } from "../../proto/app.ts";
+import type { ResolvedFunction } from "../../proto/app.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
 
 type Event<T extends LivedevEvent["type"]> = Extract<LivedevEvent, { type: T }>;
-type Wanted = Partial<Omit<WantedFunction, "nodejs">> & {
-  readonly nodejs?: Partial<WantedFunction["nodejs"]>;
+type Wanted = Partial<Omit<ResolvedFunction, "nodejs">> & {
+  readonly nodejs?: Partial<ResolvedFunction["nodejs"]>;
 };
 
 export const APP = { name: "shop", stage: "ada", region: "eu-west-1" };
@@ -208,7 +208,7 @@ export class Rig {
   }
 }
 
-export function wanted(name: string, { nodejs, ...more }: Wanted = {}): WantedFunction {
+export function wanted(name: string, { nodejs, ...more }: Wanted = {}): ResolvedFunction {
   return {
     name,
     handler: "src/api.handler",
@@ -221,6 +221,9 @@ export function wanted(name: string, { nodejs, ...more }: Wanted = {}): WantedFu
     dev: true,
     whenAway: "error",
     retryable: false,
+    logging: { format: "text", retentionDays: 30 },
+    layers: [],
+    copyFiles: [],
     ...more,
     nodejs: {
       format: "esm",
