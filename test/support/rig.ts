@@ -119,11 +119,16 @@ export class Rig {
   }
 
   connect(options: ConnectOptions = {}): Promise<LivedevClient> {
-    return connect({ project: this.project, environment: ourEnvironment(this.env), ...options });
+    return connect({
+      project: this.project,
+      stage: this.env["LIVEDEV_STAGE"],
+      environment: ourEnvironment(this.env),
+      ...options,
+    });
   }
 
   get stage(): string {
-    return this.read(".livedev/stage").trim();
+    return this.env["LIVEDEV_STAGE"] ?? this.read(".livedev/stage").trim();
   }
 
   daemonLog(): string {
