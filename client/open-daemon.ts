@@ -52,7 +52,8 @@ export async function openDaemon(place: Place, signal: AbortSignal): Promise<Ope
 
 /** The arguments of the daemon's program. A stage that nobody named yet is for the daemon to choose and write down. */
 export function daemonArguments(place: Place): string[] {
-  return [DAEMON_PROGRAM, "--project", place.project, ...(place.stageKnown ? ["--stage", place.stage] : [])];
+  const stage = place.stageKnown ? ["--stage", place.stage] : [];
+  return [DAEMON_PROGRAM, "--project", place.project, ...stage, "--log", place.logFile];
 }
 
 async function run(place: Place, signal: AbortSignal): Promise<Opened> {
@@ -63,6 +64,7 @@ async function run(place: Place, signal: AbortSignal): Promise<Opened> {
     child = spawn(process.execPath, daemonArguments(place), {
       cwd: place.project,
       detached: true,
+      // Its log it writes by itself; these are for what Node prints when it dies.
       stdio: ["ignore", log, log, "ipc"],
     });
   } finally {
@@ -105,7 +107,7 @@ export function makeStateDir(place: Place): void {
 }
 
 /** Append only, and one old file: what a daemon printed before it died is still there after the next start. */
-export function openLogFile(place: Place): number {
+function openLogFile(place: Place): number {
   try {
     const size = statSync(place.logFile, { throwIfNoEntry: false })?.size ?? 0;
     if (size > MAX_LOG_BYTES) renameSync(place.logFile, `${place.logFile}.1`);

@@ -7,16 +7,17 @@
  *                            └── a save of the config, of what it imports, or of a .env
  */
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, realpath, writeFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
-import { DAEMON_FILE, formatDaemonFile, STATE_FOLDER, type DaemonFile } from "../proto/discovery.ts";
+import { STATE_FOLDER } from "../proto/discovery.ts";
 import type { LivedevEvent } from "../proto/events.ts";
 import type { DaemonStatus, FunctionStatus } from "../proto/rpc.ts";
 
+import { Announcement } from "./announcement.ts";
 import { Bridge } from "./bridge/bridge.ts";
 import { Config, type ConfigResult } from "./config/config.ts";
 import { resolveStage } from "./config/stage.ts";
@@ -34,6 +35,7 @@ import {
   notConfigured,
   unknownFunction,
 } from "./lib/errors.ts";
+import { folderGone } from "./lib/folder-gone.ts";
 import { Latest } from "./lib/latest.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { processIdentity } from "./lib/process-identity.ts";
@@ -77,6 +79,8 @@ const REGAIN_MS = 10_000;
 const CONFIG_WAIT_MS = 1_000;
 /** How long running invocations may take to finish when the daemon was asked to end. */
 const DRAIN_MS = 10_000;
+/** And how long where the project or the daemon's state was deleted. */
+const GONE_DRAIN_MS = 3_000;
 
 export class Daemon {
   readonly project: string;
@@ -114,6 +118,7 @@ export class Daemon {
   /** Somebody asked for the next run of the deployment, and said this. */
   #byHand: { readonly replaceCode: boolean } | undefined;
   #rewatching = false;
+  #drainMs = DRAIN_MS;
 
   /** As the last good config had it: stubs of a killed daemon come back before this one has loaded any. */
   #retryable: ReadonlySet<string>;
@@ -203,7 +208,7 @@ export class Daemon {
       await Watch.open({
         root: this.project,
         onBatch: (batch) => this.#changed(batch),
-        onGone: () => this.stop("the project's folder is gone"),
+        onGone: () => this.#gone("the project's folder is gone"),
         log: log("watch"),
       }),
     );
@@ -318,7 +323,7 @@ export class Daemon {
     this.#log.info({ reason }, "stopping");
     // Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on.
     if (!restarting) this.#kept.set({ live: false });
-    await this.#invocations.drain(DRAIN_MS, restarting ? "restarting" : "stopping", hurry);
+    await this.#invocations.drain(this.#drainMs, restarting ? "restarting" : "stopping", hurry);
     await this.#bridge.goodbye(restarting ? "restarting" : "stopping");
     this.store.record({ type: "daemon.stopped", epoch: this.epoch, reason });
     await this.#scope.close();
@@ -551,32 +556,35 @@ export class Daemon {
 
   // ---- being found
 
-  /** Whole or not at all, for the clients of the project and for the user's list of daemons. */
   async #announce(): Promise<void> {
-    const file: DaemonFile = {
-      version: 1,
-      pid: process.pid,
-      startTime: processIdentity(process.pid) ?? "",
-      socket: this.socket,
-      epoch: this.epoch,
-      startedAt: this.startedAt,
-      livedevVersion: VERSION,
-      project: this.project,
-      stage: this.stage,
-    };
-    const text = formatDaemonFile(file);
-    const own = join(this.#stateDir, DAEMON_FILE);
-    await write(own, text);
-    this.#scope.defer(() => rm(own, { force: true }));
-    const entry = registryEntry(this.project, this.stage);
-    try {
-      await mkdir(dirname(entry), { recursive: true, mode: 0o700 });
-      await write(entry, text);
-      this.#scope.defer(() => rm(entry, { force: true }));
-    } catch (error) {
-      // A home that cannot be written: then `livedev list` does not know us, and all else works.
-      this.#log.warn({ path: entry, reason: messageOf(error) }, "this daemon is not in the list of daemons");
-    }
+    this.#scope.use(
+      await Announcement.open({
+        file: {
+          version: 1,
+          pid: process.pid,
+          startTime: processIdentity(process.pid) ?? "",
+          socket: this.socket,
+          epoch: this.epoch,
+          startedAt: this.startedAt,
+          livedevVersion: VERSION,
+          project: this.project,
+          stage: this.stage,
+        },
+        stateDir: this.#stateDir,
+        registryEntry: registryEntry(this.project, this.stage),
+        log: componentLog(this.#log, "rpc"),
+      }),
+    );
+    // With it went the lock and the history: there is nothing left to serve, and another daemon may begin anew.
+    const gone = folderGone(this.#stateDir, this.#scope.signal);
+    void gone.then((is) => is && this.#gone("its state folder is gone"));
+  }
+
+  /** What runs has little to finish for: its files are no more. */
+  #gone(reason: string): void {
+    if (this.#stopping !== undefined) return;
+    this.#drainMs = GONE_DRAIN_MS;
+    this.stop(reason);
   }
 
   #bug(error: unknown): void {
@@ -592,12 +600,6 @@ async function keepOutOfGit(folder: string): Promise<void> {
   await writeFile(join(folder, ".gitignore"), "*\n", { flag: "wx" }).catch((error: unknown) => {
     if (codeOf(error) !== "EEXIST") throw error;
   });
-}
-
-async function write(file: string, text: string): Promise<void> {
-  const draft = `${file}.${process.pid}`;
-  await writeFile(draft, text, { mode: 0o600 });
-  await rename(draft, file);
 }
 
 /** Rejects with the signal's reason. */

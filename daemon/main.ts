@@ -1,6 +1,7 @@
 /**
- * The process livedevd, in the foreground: `node daemon.js --project DIR [--stage S]`. Clients open it and connect;
- * this file only reads the arguments, says over IPC how it went, and turns signals into an end.
+ * The process livedevd: `node daemon.js --project DIR [--stage S] [--log FILE]`. Clients open it and connect; this
+ * file only reads the arguments, says over IPC how it went, and turns signals into an end. Its log goes to stderr,
+ * or to the file, which it keeps from growing without end; `--echo`: to both.
  *
  * Exit codes: 0 it was asked to end; 1 it could not start or a bug ended it; 75 another daemon holds the stage.
  */
@@ -11,11 +12,43 @@ import { DAEMON_TAKEN, type DaemonMessage } from "../proto/discovery.ts";
 import { Daemon } from "./daemon.ts";
 import { LivedevError } from "./lib/errors.ts";
 import { openLog } from "./lib/log.ts";
+import { LogFile } from "./lib/log-file.ts";
 
 const EXIT_TAKEN = 75;
 
-const { values } = parseArgs({ options: { project: { type: "string" }, stage: { type: "string" } } });
-const log = openLog(process.stderr);
+const { values } = parseArgs({
+  options: {
+    project: { type: "string" },
+    stage: { type: "string" },
+    log: { type: "string" },
+    echo: { type: "boolean" },
+  },
+});
+const log = openLog(destination());
+
+function destination() {
+  if (values.log === undefined) return process.stderr;
+  let file: LogFile;
+  try {
+    file = new LogFile(values.log);
+  } catch {
+    // A folder that cannot be written: what is opened next in it says so in a sentence.
+    return process.stderr;
+  }
+  if (values.echo !== true) return file;
+  return {
+    write(line: string) {
+      file.write(line);
+      process.stderr.write(line);
+    },
+  };
+}
+
+// Node prints warnings of its own and of packages (a deprecation, an SDK's word on Node's version) as raw text.
+process.removeAllListeners("warning");
+process.on("warning", ({ name, message }) => log.warn({ component: "node", warning: name }, message));
+// Whoever reads along may leave: a closed terminal, the end of a pipe.
+process.stderr.on("error", () => {});
 
 /** Whoever spawned us may be gone, or may not have asked. */
 function tell(message: DaemonMessage): void {

@@ -1,10 +1,10 @@
 /**
- * The daemon in the foreground: a child whose log is shown readable, in this terminal and in daemon.log as well.
+ * The daemon in the foreground: a child whose log is shown readable in this terminal, and stands in daemon.log as well.
  * It is in a process group of its own, or Ctrl-C would reach it twice, from the terminal and from us, and twice
  * means at once.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, writeSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 import type { Command } from "commander";
@@ -14,7 +14,7 @@ import { DAEMON_TAKEN, isDaemonMessage } from "../../proto/discovery.ts";
 import { connect } from "../connect.ts";
 import { isAlive, locate, type Place } from "../discovery.ts";
 import { alreadyRunning, daemonDied, daemonProgramMissing, LivedevError, messageOf } from "../errors.ts";
-import { daemonArguments, makeStateDir, openLogFile } from "../open-daemon.ts";
+import { daemonArguments, makeStateDir } from "../open-daemon.ts";
 import { DAEMON_PROGRAM } from "../programs.ts";
 import { printError, type Cli } from "./cli.ts";
 import { daemonLine } from "./daemon-line.ts";
@@ -38,13 +38,13 @@ export function runCommand(cli: Cli): Command {
       if (!existsSync(DAEMON_PROGRAM)) throw daemonProgramMissing(DAEMON_PROGRAM);
       const place = locate(options);
       makeStateDir(place);
-      const child = spawn(process.execPath, daemonArguments(place), {
+      const child = spawn(process.execPath, [...daemonArguments(place), "--echo"], {
         cwd: place.project,
         detached: true,
         stdio: ["ignore", "pipe", "pipe", "ipc"],
       });
       const signals = passSignals(child);
-      showLog(child, place, options.json === true);
+      showLog(child, options.json === true);
       const ended = endOf(child);
       const outcome = await Promise.race([ready(child, place), ended]);
       if (outcome !== "ready") throw daemonDied(outcome.how, "", place.logFile);
@@ -118,14 +118,12 @@ function passSignals(child: ChildProcess): Signals {
   return signals;
 }
 
-function showLog(child: ChildProcess, place: Place, raw: boolean): void {
-  const file = openLogFile(place);
+/** It writes daemon.log by itself. */
+function showLog(child: ChildProcess, raw: boolean): void {
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
-    createInterface({ input: stream }).on("line", (line) => {
-      writeSync(file, `${line}\n`);
-      note(raw ? line : daemonLine(line, process.stderr));
-    });
+    createInterface({ input: stream }).on("line", (line) =>
+      note(raw ? line : daemonLine(line, process.stderr)),
+    );
   }
-  child.on("close", () => closeSync(file));
 }

@@ -1,9 +1,74 @@
 /** What several faults have in common: real signals, and looking at processes from outside. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
+import type { LivedevClient } from "../../client/connect.ts";
 import { processIdentity } from "../../daemon/lib/process-identity.ts";
-import type { Rig } from "../support/rig.ts";
+import { ROOT, type Rig } from "../support/rig.ts";
+
+/** `Gate` runs until the file that its event names is there; `Echo` answers at once. */
+export const FILES = {
+  "livedev.config.ts": `
+import { $config, aws } from "livedev";
+export default $config({
+  app: () => ({ name: "faults", home: "local" }),
+  async run() {
+    new aws.Function("Gate", { handler: "src/gate.handler", timeout: "60 seconds" });
+    new aws.Function("Echo", { handler: "src/echo.handler" });
+  },
+});
+`,
+  "src/gate.ts": `
+import { existsSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+
+export async function handler(event: { until: string }) {
+  console.log("begins");
+  while (!existsSync(event.until)) await wait(10);
+  return "through";
+}
+`,
+  "src/echo.ts": "export const handler = async (event: unknown) => event;",
+};
+
+/** The daemon's program as a child of ours, so that its exit code is seen. Resolves when its socket answers. */
+export async function foreground(rig: Rig): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(ROOT, "dist/daemon.js"), "--project", rig.project], {
+    cwd: rig.project,
+    env: rig.env,
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+  child.stderr?.resume();
+  const [message] = (await once(child, "message")) as [{ type: string }];
+  if (message.type !== "ready") throw new Error(JSON.stringify(message));
+  return child;
+}
+
+/** `code`, or the signal's name. */
+export async function exitOf(child: ChildProcess): Promise<number | string | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  return child.signalCode ?? child.exitCode;
+}
+
+/** Resolves with the next line that a function prints. */
+export async function printed(client: LivedevClient): Promise<() => Promise<string>> {
+  const lines: string[] = [];
+  let wake = () => {};
+  await client.subscribe({ types: ["invocation.logged"] }, (events) => {
+    for (const { event } of events) if (event.type === "invocation.logged") lines.push(event.text);
+    wake();
+  });
+  return async () => {
+    for (;;) {
+      const line = lines.shift();
+      if (line !== undefined) return line;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  };
+}
 
 /** `kill -9` of the rig's daemon; resolves when it is gone. */
 export async function killDaemon(rig: Rig): Promise<void> {

@@ -1,0 +1,109 @@
+/** F15, F16: what a daemon's clients find it by, its state and its project are deleted or renamed while it runs. */
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+
+import t from "tap";
+
+import { Rig } from "../support/rig.ts";
+import { exitOf, FILES, foreground, gone, printed } from "./support.ts";
+
+t.test(
+  "F15: a daemon whose socket and files are deleted makes them again; who follows stays connected",
+  async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    await rig.start();
+    const pid = rig.daemonPid();
+    await using client = await rig.connect();
+    const next = await printed(client);
+    const files = [
+      `.livedev/${rig.stage}/daemon.json`,
+      ...registered(rig).map((name) => `../home/.local/state/livedev/daemons/${name}`),
+    ].map((path) => join(rig.project, path));
+    t.equal(files.length, 2);
+    const socket = (JSON.parse(rig.read(`.livedev/${rig.stage}/daemon.json`)) as { socket: string }).socket;
+    for (const path of [socket, ...files]) rmSync(path);
+
+    const began = performance.now();
+    while (![socket, ...files].every((path) => existsSync(path))) await wait(20);
+    t.comment(
+      `socket and ${files.length} files were there again after ${Math.round(performance.now() - began)} ms`,
+    );
+    t.ok(performance.now() - began < 5_000);
+    t.equal((await rig.livedev("invoke", "Gate", "--event", '{"until":"/"}')).stdout.trim(), '"through"');
+    t.equal(await next(), "begins");
+    t.ok(client.connected);
+    t.equal(rig.daemonPid(), pid, "the same daemon");
+  },
+);
+
+t.test("F15: a client that comes while the files are gone starts no second daemon", async (t) => {
+  await using rig = Rig.open({ files: FILES });
+  await rig.start();
+  const pid = rig.daemonPid();
+  rmSync(join(rig.project, `.livedev/${rig.stage}/daemon.json`));
+  await using client = await rig.connect();
+  t.equal(client.hello.pid, pid);
+});
+
+t.test(
+  "F15: a daemon whose whole state folder is deleted closes, and the next client starts another",
+  async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    const daemon = await foreground(rig);
+    const first = await rig.connect();
+    rmSync(join(rig.project, ".livedev"), { recursive: true });
+    const began = performance.now();
+    t.equal(await exitOf(daemon), 0);
+    t.comment(`ended after ${Math.round(performance.now() - began)} ms`);
+    await first.close();
+    await using second = await rig.connect();
+    t.not(second.hello.pid, daemon.pid);
+    t.not(second.hello.database, first.hello.database);
+  },
+);
+
+for (const [what, remove] of [
+  ["deleted", (rig: Rig) => rmSync(rig.project, { recursive: true })],
+  ["renamed", (rig: Rig) => renameSync(rig.project, join(rig.root, "elsewhere"))],
+] as const) {
+  t.test(`F16: the project's folder is ${what}: the daemon and its children end within 10 s`, async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    const daemon = await foreground(rig);
+    const client = await rig.connect();
+    const next = await printed(client);
+    // One that would run on for a minute.
+    const event = JSON.stringify({ until: join(rig.root, "never") });
+    const invoked = client.call("function.invokeLocal", { functionName: "Gate", event });
+    invoked.catch(() => {});
+    await next();
+    const children = (await rig.processes()).map(({ pid }) => pid).filter((pid) => pid !== daemon.pid);
+    const began = performance.now();
+    remove(rig);
+    t.equal(await exitOf(daemon), 0);
+    t.match(await invoked, { status: "error", errorType: "Livedev.Interrupted" });
+    await gone(children, 1_000);
+    const tookMs = Math.round(performance.now() - began);
+    t.comment(`${children.length} children and the daemon ended after ${tookMs} ms`);
+    t.ok(tookMs < 10_000);
+    await client.close();
+    t.same(registered(rig), [], "and the list of daemons does not name it");
+    // The rig's own end needs a project to stand in.
+    rig.save("livedev.config.ts", FILES["livedev.config.ts"]);
+  });
+}
+
+t.test("F16: the local cloud of a project that is deleted ends too", async (t) => {
+  await using rig = Rig.open({ files: FILES });
+  await rig.start();
+  const pids = (await rig.processes()).map(({ pid }) => pid);
+  const began = performance.now();
+  rmSync(rig.project, { recursive: true });
+  await gone(pids, 10_000);
+  t.comment(`${pids.length} processes ended after ${Math.round(performance.now() - began)} ms`);
+  rig.save("livedev.config.ts", FILES["livedev.config.ts"]);
+});
+
+function registered(rig: Rig): string[] {
+  return readdirSync(join(rig.root, "home/.local/state/livedev/daemons"));
+}
