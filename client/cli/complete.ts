@@ -17,8 +17,8 @@ import { FUNCTION_STATES } from "./condition.ts";
 
 type Candidate = readonly [word: string, what?: string];
 
-/** A shell waits for this at each press of the key. */
-const PATIENCE_MS = 60;
+/** A daemon answers within a few. A shell waits at each press of the key, so one that hangs is soon given up. */
+const PATIENCE_MS = 400;
 
 export async function complete(program: Command, words: readonly string[]): Promise<string> {
   const rest = words[0] === "--" ? words.slice(1) : words;

@@ -1,9 +1,6 @@
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
-
 import t from "tap";
 
-import { ROOT, Rig } from "../support/rig.ts";
+import { Rig } from "../support/rig.ts";
 
 const rig = Rig.open();
 t.teardown(() => rig[Symbol.asyncDispose]());
@@ -115,19 +112,4 @@ t.test("values that cannot be meant are refused with the way to write them", asy
     t.match(stderr, sentence);
     t.notMatch(stderr, /\n\s+at /);
   }
-});
-
-t.test("the command line is quick to answer: a bundle that loads no more than it needs", async (t) => {
-  const bundle = join(ROOT, "dist", "livedev.js");
-  const took = (args: readonly string[]) => {
-    const began = process.hrtime.bigint();
-    spawnSync(process.execPath, args, { env: rig.env });
-    return Number(process.hrtime.bigint() - began) / 1e6;
-  };
-  // The floor is Node itself, measured beside it, five times each; the best of each is compared.
-  const rounds = [0, 1, 2, 3, 4].map(() => [took(["-e", "0"]), took([bundle, "--help"])] as const);
-  const floor = Math.min(...rounds.map(([node]) => node));
-  const ours = Math.min(...rounds.map(([, help]) => help));
-  t.comment(`node -e 0: ${floor.toFixed(0)} ms, livedev --help: ${ours.toFixed(0)} ms`);
-  t.ok(ours < 3 * floor, `${ours} ms, where Node itself takes ${floor} ms`);
 });

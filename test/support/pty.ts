@@ -8,18 +8,20 @@ pid, terminal = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
 sources = [0, terminal]
-while terminal in sources:
+while sources:
     for ready in select.select(sources, [], [])[0]:
         try:
             data = os.read(ready, 65536)
         except OSError:
             data = b""
         if not data:
-            sources.remove(ready)
+            # The program ended; or who runs this did, and hanging up ends the program.
+            sources = []
         elif ready == terminal:
             os.write(1, data)
         else:
             os.write(terminal, data)
+os.close(terminal)
 status = os.waitpid(pid, 0)[1]
 sys.exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 `;
