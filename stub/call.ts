@@ -24,7 +24,13 @@ import type { Settings } from "./settings.ts";
 
 export type Reply =
   | { readonly is: "answer"; readonly frame: AnswerFrame; readonly body: Uint8Array }
-  | { readonly is: "stream"; readonly contentType: string; readonly chunks: AsyncIterable<Uint8Array> }
+  | {
+      readonly is: "stream";
+      readonly contentType: string;
+      readonly chunks: AsyncIterable<Uint8Array>;
+      /** The caller left: the chunks end, and livedevd is told. */
+      leave(): void;
+    }
   /** No frame of this invocation was ever sent. */
   | { readonly is: "away"; readonly sentence: string }
   | { readonly is: "refused"; readonly sentence: string }
@@ -37,7 +43,7 @@ type State =
   | { readonly is: "streaming"; readonly grace?: NodeJS.Timeout }
   | { readonly is: "done" };
 
-type Part = Received | { readonly lost: StreamError };
+type Part = Received | { readonly lost: StreamError } | { readonly left: true };
 
 const GRACE_MS = 10_000;
 /** A connection that comes to nothing within this time is nobody. */
@@ -225,7 +231,12 @@ export class Call {
       case "stream.start":
         void received.ack();
         this.#state = { is: "streaming" };
-        this.#resolve({ is: "stream", contentType: frame.contentType, chunks: this.#chunks() });
+        this.#resolve({
+          is: "stream",
+          contentType: frame.contentType,
+          chunks: this.#chunks(),
+          leave: () => this.#push({ left: true }),
+        });
         break;
       case "stream.chunk":
       case "stream.end":
@@ -255,6 +266,7 @@ export class Call {
           await new Promise<void>((resolve) => (this.#wake = resolve));
           continue;
         }
+        if ("left" in part) return;
         if ("lost" in part) {
           over = true;
           throw part.lost;

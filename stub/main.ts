@@ -71,10 +71,9 @@ async function post(event: RuntimeEvent, reply: Reply): Promise<void> {
 }
 
 async function stream(requestId: string, reply: Extract<Reply, { is: "stream" }>): Promise<void> {
-  const response = runtime.stream(requestId, reply.contentType);
+  const response = runtime.stream(requestId, reply.contentType, () => reply.leave());
   try {
-    // Leaving the loop tells livedevd that nobody takes the rest.
-    for await (const chunk of reply.chunks) if (!(await response.write(chunk))) break;
+    for await (const chunk of reply.chunks) await response.write(chunk);
   } catch (error) {
     if (!(error instanceof StreamError)) throw error;
     await response.end(error);

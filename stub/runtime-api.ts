@@ -69,7 +69,8 @@ export class RuntimeApi {
     await this.#post("/init/error", errorHeaders(error.errorType), Buffer.from(JSON.stringify(error)));
   }
 
-  stream(requestId: string, contentType: string): StreamedResponse {
+  /** `refused`: nobody takes the rest. */
+  stream(requestId: string, contentType: string, refused: () => void): StreamedResponse {
     const call = this.#request("POST", `/invocation/${requestId}/response`, {
       "content-type": contentType,
       "lambda-runtime-function-response-mode": "streaming",
@@ -77,7 +78,7 @@ export class RuntimeApi {
       trailer: "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body",
     });
     call.flushHeaders();
-    return new StreamedResponse(call);
+    return new StreamedResponse(call, refused);
   }
 
   async #post(path: string, headers: Record<string, string>, body: Uint8Array): Promise<void> {
@@ -126,29 +127,29 @@ export class StreamedResponse {
   readonly #answer: Promise<{ status: number; body: Buffer }>;
   #state: "open" | "ended" | "refused" = "open";
 
-  constructor(call: ClientRequest) {
+  constructor(call: ClientRequest, refused: () => void) {
     this.#call = call;
     this.#answer = answerOf(call);
-    // An answer before the end, or none: nobody takes the rest.
+    // An answer before the end, or none.
     const over = () => {
-      if (this.#state === "open") this.#state = "refused";
+      if (this.#state !== "open") return;
+      this.#state = "refused";
+      refused();
     };
     call.on("response", over);
     this.#answer.catch(over);
   }
 
-  /** Resolves when there is room for more; false: nobody takes it any more. */
-  async write(chunk: Uint8Array): Promise<boolean> {
-    if (this.#state === "open" && !this.#call.write(chunk)) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          this.#call.off("drain", done).off("response", done).off("close", done);
-          resolve();
-        };
-        this.#call.on("drain", done).on("response", done).on("close", done);
-      });
-    }
-    return this.#state === "open";
+  /** Resolves when there is room for more. */
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.#state !== "open" || this.#call.write(chunk)) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        this.#call.off("drain", done).off("response", done).off("close", done);
+        resolve();
+      };
+      this.#call.on("drain", done).on("response", done).on("close", done);
+    });
   }
 
   async end(error?: { errorType: string; body: Uint8Array }): Promise<void> {

@@ -16,6 +16,7 @@ type Pending = {
   readonly timeoutMs: number;
   readonly headers: Record<string, string>;
   readonly chunk: (chunk: Buffer) => unknown;
+  readonly leaves: boolean;
   readonly resolve: (posted: Posted) => void;
 };
 
@@ -59,6 +60,8 @@ export class TestRuntimeApi extends EventEmitter {
       headers?: Record<string, string>;
       /** Called with each piece of the answer; the next one is read when it has resolved. */
       chunk?: (chunk: Buffer) => unknown;
+      /** The caller leaves when the first piece has come. */
+      leaves?: boolean;
     } = {},
   ): Promise<Posted> {
     this.#count += 1;
@@ -70,6 +73,7 @@ export class TestRuntimeApi extends EventEmitter {
         timeoutMs: options.timeoutMs ?? 30_000,
         headers: options.headers ?? {},
         chunk: options.chunk ?? (() => {}),
+        leaves: options.leaves ?? false,
         resolve,
       });
       this.#hand();
@@ -114,9 +118,14 @@ export class TestRuntimeApi extends EventEmitter {
     const pending = this.#given.get(requestId);
     const chunks: Buffer[] = [];
     request.on("error", () => {});
-    for await (const chunk of request) {
-      chunks.push(chunk as Buffer);
-      await pending?.chunk(chunk as Buffer);
+    try {
+      for await (const chunk of request) {
+        chunks.push(chunk as Buffer);
+        await pending?.chunk(chunk as Buffer);
+        if (pending?.leaves === true) request.socket.destroy();
+      }
+    } catch {
+      // It was cut short, by either side.
     }
     const posted: Posted = {
       to: to === "error" ? "error" : "response",
