@@ -1,0 +1,210 @@
+/**
+ * moto's server as AWS: a process of the suite's own, behind a proxy that is as hard on clients as AWS is. More than
+ * 15 calls within a second are answered 429, and a function's last update is in progress for two looks at it; what
+ * changes the function meanwhile is refused.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createSocketServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Test } from "tap";
+
+import { PACKAGE_ROOT } from "../../daemon/lib/programs.ts";
+import type { DeployPlace } from "./rig.ts";
+
+const FOLDER = process.env["LIVEDEV_MOTO"] ?? join(PACKAGE_ROOT, ".moto");
+const PYTHON = join(FOLDER, "bin", "python");
+const PROGRAM = join(PACKAGE_ROOT, "test", "deploy", "moto-server.py");
+
+/** Why the suite cannot run here; never where nothing may be skipped. */
+export const motoMissing: string | false =
+  existsSync(PYTHON) || process.env["LIVEDEV_NO_SKIP"] === "1"
+    ? false
+    : `moto is not installed: run scripts/moto.sh (looked for ${PYTHON})`;
+
+const CALLS_PER_SECOND = 15;
+const LOOKS_IN_PROGRESS = 2;
+
+export type Call = { readonly service: string; readonly method: string; readonly path: string };
+
+export class Moto {
+  readonly dir: string;
+  readonly serving: DeployPlace["serving"];
+  /** Calls that reached moto, and those that were answered 429. */
+  passed = 0;
+  throttled = 0;
+  /** Answers calls in moto's place: `{ status, name }`, an AWS error; undefined lets the call through. */
+  refuse: (call: Call, body: Buffer) => { readonly status: number; readonly name: string } | undefined = () =>
+    undefined;
+  readonly #moto: string;
+  readonly #dump: string;
+  readonly #inProgress = new Map<string, number>();
+  #recent: number[] = [];
+
+  private constructor(dir: string, at: { moto: string; dump: string }, proxy: string) {
+    this.dir = dir;
+    this.#moto = at.moto;
+    this.#dump = at.dump;
+    this.serving = {
+      endpoint: proxy,
+      region: "us-east-1",
+      accessKeyId: "AKIAIOSFODNN7EXAMPLE",
+      secretAccessKey: "secret",
+    };
+  }
+
+  static async open(t: Test): Promise<Moto> {
+    const dir = mkdtempSync(join(tmpdir(), "livedev-moto-"));
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+    const [port, dumpPort] = [await freePort(), await freePort()];
+    const child = spawn(PYTHON, [PROGRAM, String(port), String(dumpPort)], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { PATH: process.env["PATH"], HOME: dir, PYTHONUNBUFFERED: "1" },
+    });
+    const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    t.teardown(async () => {
+      child.kill("SIGKILL");
+      await ended;
+    });
+    let said = "";
+    await new Promise<void>((resolve, reject) => {
+      child.once("error", reject);
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+        if (/Running on/.test(said)) resolve();
+      });
+      void ended.then(() => reject(new Error(`moto ended: ${said}`)));
+    });
+    let moto: Moto | undefined;
+    const server = createServer((incoming, outgoing) => void moto?.serve(incoming, outgoing));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.teardown(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const proxy = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    moto = new Moto(dir, { moto: `http://127.0.0.1:${port}`, dump: `http://127.0.0.1:${dumpPort}` }, proxy);
+    return moto;
+  }
+
+  /** All that moto holds: names and kinds of things, by service, account and region. */
+  async dump(): Promise<unknown> {
+    const answer = await fetch(this.#dump);
+    if (!answer.ok) throw new Error(await answer.text());
+    return answer.json();
+  }
+
+  async serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const body = await bytes(incoming);
+    const { method = "GET", url = "/", headers } = incoming;
+    const service = /Credential=[^/]+\/\d+\/[^/]+\/(\w+)\//.exec(headers.authorization ?? "")?.[1] ?? "";
+    const answer = (status: number, name: string) => refusal(outgoing, service, status, name);
+    if (this.#tooMany()) {
+      this.throttled += 1;
+      return answer(
+        429,
+        service === "lambda" ? "TooManyRequestsException" : service === "s3" ? "SlowDown" : "Throttling",
+      );
+    }
+    const refused = this.refuse({ service, method, path: url }, body);
+    if (refused !== undefined) return answer(refused.status, refused.name);
+    const name = service === "lambda" ? functionIn(method, url, body) : undefined;
+    if (name !== undefined && /\/(?:code|configuration|versions)(?:$|\?)/.test(url) && method !== "GET") {
+      if ((this.#inProgress.get(name) ?? 0) > 0) return answer(409, "ResourceConflictException");
+    }
+    this.passed += 1;
+    await this.#forward(incoming, body, outgoing, name);
+  }
+
+  #tooMany(): boolean {
+    const now = performance.now();
+    this.#recent = this.#recent.filter((at) => now - at < 1000);
+    if (this.#recent.length >= CALLS_PER_SECOND) return true;
+    this.#recent.push(now);
+    return false;
+  }
+
+  #forward(
+    incoming: IncomingMessage,
+    body: Buffer,
+    outgoing: ServerResponse,
+    name: string | undefined,
+  ): Promise<void> {
+    const { method = "GET", url = "/", headers } = incoming;
+    const { host: _, ...rest } = headers;
+    // S3's own checks of a signature name the host; moto does not check.
+    return new Promise((resolve) => {
+      const onward = request(`${this.#moto}${url}`, { method, headers: rest }, (answered) => {
+        void bytes(answered).then((content) => {
+          const { "content-length": _l, "transfer-encoding": _t, connection: _c, ...kept } = answered.headers;
+          const shown = name === undefined ? content : this.#asInProgress(name, incoming, answered, content);
+          outgoing.writeHead(answered.statusCode ?? 502, {
+            ...kept,
+            ...(method === "HEAD"
+              ? { "content-length": answered.headers["content-length"] ?? "0" }
+              : { "content-length": shown.length }),
+          });
+          outgoing.end(shown);
+          resolve();
+        });
+      });
+      onward.on("error", () => {
+        outgoing.destroy();
+        resolve();
+      });
+      onward.end(body);
+    });
+  }
+
+  #asInProgress(name: string, incoming: IncomingMessage, answered: IncomingMessage, content: Buffer): Buffer {
+    if ((answered.statusCode ?? 500) >= 300) return content;
+    const { method, url = "" } = incoming;
+    if (method !== "GET") {
+      if (/\/functions\/?$|\/(?:code|configuration)$/.test(url))
+        this.#inProgress.set(name, LOOKS_IN_PROGRESS);
+      return content;
+    }
+    const left = this.#inProgress.get(name) ?? 0;
+    if (left === 0 || !/\/functions\/[^/]+(?:\/configuration)?$/.test(url)) return content;
+    this.#inProgress.set(name, left - 1);
+    const json = JSON.parse(content.toString()) as Record<string, unknown>;
+    const configuration = (json["Configuration"] ?? json) as Record<string, unknown>;
+    configuration["LastUpdateStatus"] = "InProgress";
+    return Buffer.from(JSON.stringify(json));
+  }
+}
+
+function functionIn(method: string, url: string, body: Buffer): string | undefined {
+  if (method === "POST" && /\/functions\/?$/.test(url)) {
+    return (JSON.parse(body.toString()) as { FunctionName?: string }).FunctionName;
+  }
+  return /\/functions\/([^/?]+)/.exec(url)?.[1];
+}
+
+/** In the form of the service's own protocol. */
+function refusal(outgoing: ServerResponse, service: string, status: number, name: string): void {
+  if (service === "lambda" || service === "logs") {
+    outgoing.writeHead(status, { "content-type": "application/json", "x-amzn-errortype": name });
+    outgoing.end(JSON.stringify({ message: "Refused by the test's proxy." }));
+    return;
+  }
+  const error = `<Error><Code>${name}</Code><Message>Refused by the test's proxy.</Message></Error>`;
+  outgoing.writeHead(status, { "content-type": "text/xml" });
+  outgoing.end(service === "s3" ? error : `<ErrorResponse>${error}<RequestId>r</RequestId></ErrorResponse>`);
+}
+
+async function bytes(stream: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+async function freePort(): Promise<number> {
+  const server = createSocketServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
