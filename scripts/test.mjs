@@ -24,7 +24,8 @@ const results = join(ROOT, ".tap", "results.tap");
 mkdirSync(join(ROOT, ".tap"), { recursive: true });
 const tap = spawn(
   process.execPath,
-  [TAP, "--reporter=terse", `--output-file=${results}`, ...process.argv.slice(2)],
+  // Elsewhere than on a terminal only what failed is worth a line.
+  [TAP, `--reporter=${process.stdout.isTTY ? "terse" : "min"}`, `--output-file=${results}`, ...process.argv.slice(2)],
   { cwd: ROOT, stdio: "inherit" },
 );
 const code = await new Promise((resolve) => {
