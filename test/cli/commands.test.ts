@@ -95,10 +95,10 @@ t.test(
 t.test("history is filtered by function, status, duration, time and text, and paged", async (t) => {
   await rig.livedev("invoke", "MyApi", "--event", '{"slow":300,"word":"tortoise"}');
   const slow = await latest();
-  t.same(
-    (await history("--min-duration", "250ms")).map(({ id }) => id),
-    [slow.id],
-  );
+  // A cold start on a busy machine may take as long.
+  const long = (await history()).filter(({ durationMs = 0 }) => durationMs >= 250);
+  t.ok(long.some(({ id }) => id === slow.id));
+  t.same(await history("--min-duration", "250ms"), long);
   t.same(
     (await history("--text", "tortoise")).map(({ id }) => id),
     [slow.id],
@@ -111,7 +111,7 @@ t.test("history is filtered by function, status, duration, time and text, and pa
   const [first, second] = await history("--limit", "2");
   t.same(await history("--before", String(first?.id), "--limit", "1"), [second]);
   const text = await rig.livedev("history", "--limit", "1");
-  t.match(text.stdout, /^\d+ {2}\d\d:\d\d:\d\d {2}ok {2}3\d\d ms {2}MyApi\n$/);
+  t.match(text.stdout, /^\d+ {2}\d\d:\d\d:\d\d {2}ok {2}[\d.]+ m?s {2}MyApi\n$/);
   t.equal(text.stderr, `Older ones: --before ${slow.id}\n`);
 });
 
