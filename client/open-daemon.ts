@@ -19,7 +19,7 @@ import { dirname, join } from "node:path";
 
 import { DAEMON_TAKEN, isDaemonMessage, STATE_FOLDER } from "../proto/discovery.ts";
 
-import { isAlive, readText, startTimeOfProcess, type Place } from "./discovery.ts";
+import { isAlive, locate, readText, startTimeOfProcess, type Place } from "./discovery.ts";
 import {
   codeOf,
   daemonDied,
@@ -44,6 +44,8 @@ export async function openDaemon(place: Place, signal: AbortSignal): Promise<Ope
   const turn = join(place.project, STATE_FOLDER, `${place.stage}.opening`);
   if (!takeTurn(turn)) return "elsewhere";
   try {
+    // Whoever had the turn before us may have opened it since we looked.
+    if (isThere(place)) return "elsewhere";
     return await run(place, signal);
   } finally {
     unlinkIfThere(turn);
@@ -54,6 +56,11 @@ export async function openDaemon(place: Place, signal: AbortSignal): Promise<Ope
 export function daemonArguments(place: Place): string[] {
   const stage = place.stageKnown ? ["--stage", place.stage] : [];
   return [DAEMON_PROGRAM, "--project", place.project, ...stage, "--log", place.logFile];
+}
+
+function isThere({ project, stage, stageKnown }: Place): boolean {
+  const { file } = locate({ project, stage: stageKnown ? stage : undefined });
+  return file !== undefined && isAlive(file);
 }
 
 async function run(place: Place, signal: AbortSignal): Promise<Opened> {

@@ -149,8 +149,13 @@ export const socketPathOccupied = (path: string, problem: string) =>
     `Remove ${path} if it is yours.`,
   );
 
+/** Not a livedevd of this stage: that would hold the lock. */
 export const socketAnswers = (path: string) =>
-  new LivedevError("daemon.taken", `Another livedevd answers on ${path}.`, "Run `livedevd restart`.");
+  new LivedevError(
+    "rpc.socketAnswers",
+    `The control socket ${path} cannot be made: another program answers on it.`,
+    "End that program, or set XDG_RUNTIME_DIR to another directory.",
+  );
 
 export const webSocketOnly = (method: string) =>
   new LivedevError(

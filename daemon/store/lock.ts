@@ -2,7 +2,7 @@
  * The lock of a state directory: a SQLite file held in an exclusive transaction. The system lets go of it when the
  * holder dies, whatever way it dies, so there is no stale lock to judge.
  */
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { chmodSync, closeSync, openSync, truncateSync } from "node:fs";
 
 import Sqlite, { type Database } from "better-sqlite3";
 
@@ -19,6 +19,18 @@ export class StateLock {
   static acquire(file: string): StateLock | undefined {
     closeSync(openSync(file, "a", 0o600));
     chmodSync(file, 0o600);
+    try {
+      return StateLock.#lock(file);
+    } catch (error) {
+      if (codeOf(error) !== "SQLITE_NOTADB") throw error;
+      // Something else wrote into it. Emptied in place rather than removed: whoever starts at the same moment locks
+      // the same file, which stays empty while it is held.
+      truncateSync(file);
+      return StateLock.#lock(file);
+    }
+  }
+
+  static #lock(file: string): StateLock | undefined {
     const db = new Sqlite(file, { timeout: 0 });
     try {
       db.exec("BEGIN EXCLUSIVE");

@@ -7,7 +7,7 @@ import t from "tap";
 
 import { LogFile } from "../../daemon/lib/log-file.ts";
 import { Rig } from "../support/rig.ts";
-import { FILES } from "./support.ts";
+import { FILES, open } from "./support.ts";
 
 t.test(
   "a log that reaches its bound goes on in a new file, the old one stays beside it, no line is lost",
@@ -32,8 +32,8 @@ t.test(
 
 t.test("a long-lived daemon rotates its log by itself, and all that it holds are JSON lines", async (t) => {
   await using rig = Rig.open({ files: FILES });
-  const { stage } = (await rig.connect()).hello;
-  const path = join(rig.project, ".livedev", stage, "daemon.log");
+  await open(rig);
+  const path = join(rig.project, ".livedev", rig.stage, "daemon.log");
   t.equal((await rig.livedevd("stop")).code, 0);
   // Just under the bound, so that it is the running daemon that comes to it.
   const old = `${"x".repeat(1_023)}\n`.repeat(10 * 1_024).slice(100);

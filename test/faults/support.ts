@@ -34,6 +34,38 @@ export async function handler(event: { until: string }) {
   "src/echo.ts": "export const handler = async (event: unknown) => event;",
 };
 
+const OPENER = `
+const { connect } = await import(process.argv[1]);
+const began = performance.now();
+const client = await connect();
+console.log(JSON.stringify({ ...client.hello, ms: performance.now() - began }));
+await client.close();
+`;
+
+export type Opened = {
+  readonly pid: number;
+  readonly epoch: string;
+  readonly database: string;
+  readonly ms: number;
+};
+
+/** What a client of the rig's user finds, or opens, within `ms` of its first call. Throws what it printed. */
+export async function open(rig: Rig): Promise<Opened> {
+  const client = join(ROOT, "dist/client.js");
+  const child = spawn(process.execPath, ["--input-type=module", "-e", OPENER, client], {
+    cwd: rig.project,
+    env: rig.env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const [code] = (await once(child, "close")) as [number | null];
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as Opened;
+}
+
 /** The daemon's program as a child of ours, so that its exit code is seen. Resolves when its socket answers. */
 export async function foreground(rig: Rig): Promise<ChildProcess> {
   const child = spawn(process.execPath, [join(ROOT, "dist/daemon.js"), "--project", rig.project], {
@@ -97,4 +129,11 @@ export function descriptors(pid: number): number {
 export function residentMb(pid: number): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) / 1024;
+}
+
+/** How much slower than a quiet laptop this machine is now (1: as fast): bounds in time are multiplied by it. */
+export async function slowness(): Promise<number> {
+  const began = performance.now();
+  await exitOf(spawn(process.execPath, ["-e", "0"], { stdio: "ignore" }));
+  return Math.max(1, (performance.now() - began) / 60);
 }

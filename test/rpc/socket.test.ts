@@ -121,7 +121,7 @@ void t.test("what lies at the path is removed only where it is a stale socket of
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(at("alive"), resolve));
   t.teardown(() => server.close());
-  await t.rejects(prepareSocket(at("alive")), { code: "daemon.taken" });
+  await t.rejects(prepareSocket(at("alive")), { code: "rpc.socketAnswers" });
   t.ok((await lstat(at("alive"))).isSocket());
 });
 

@@ -1,0 +1,168 @@
+/** F11, F12: fifty clients at once, and whatever an earlier daemon may have left behind. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
+
+import t from "tap";
+
+import { processIdentity } from "../../daemon/lib/process-identity.ts";
+import { ROOT, Rig } from "../support/rig.ts";
+import { exitOf, FILES, killDaemon, open, slowness } from "./support.ts";
+
+const CLIENT = `
+import { connect } from ${JSON.stringify(join(ROOT, "dist/client.js"))};
+console.log("ready");
+process.stdin.once("data", async () => {
+  const began = performance.now();
+  const client = await connect();
+  await client.call("daemon.status", {});
+  console.log(JSON.stringify({ pid: client.hello.pid, epoch: client.hello.epoch, ms: performance.now() - began }));
+  await client.close();
+  process.exit(0);
+});
+`;
+
+t.test(
+  "F11: fifty clients at the same instant, no daemon running: one daemon, fifty connected",
+  async (t) => {
+    await using rig = Rig.open({ files: { ...FILES, "client.mjs": CLIENT } });
+    const clients = Array.from({ length: 50 }, () => {
+      const child = spawn(process.execPath, ["client.mjs"], {
+        cwd: rig.project,
+        env: rig.env,
+        stdio: ["pipe", "pipe", "pipe"],
+      });
+      let stdout = "";
+      let stderr = "";
+      let ready = () => {};
+      const waits = new Promise<void>((resolve) => (ready = resolve));
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        stdout += text;
+        ready();
+      });
+      child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+      return { child, waits, said: () => stdout.split("\n")[1] ?? "", stderr: () => stderr };
+    });
+    // All of them have loaded and wait for one word.
+    await Promise.all(clients.map(({ waits }) => waits));
+    for (const { child } of clients) child.stdin.write("go\n");
+    const codes = await Promise.all(clients.map(({ child }) => exitOf(child)));
+    t.same(
+      codes.filter((code) => code !== 0),
+      [],
+      clients.map(({ stderr }) => stderr()).join(""),
+    );
+    const answers = clients.map(
+      ({ said }) => JSON.parse(said()) as { pid: number; epoch: string; ms: number },
+    );
+    t.equal(answers.length, 50);
+    t.equal(new Set(answers.map(({ epoch }) => epoch)).size, 1, "one daemon");
+    const slowest = Math.max(...answers.map(({ ms }) => ms));
+    t.comment(`50 clients connected to one daemon, the slowest after ${Math.round(slowest)} ms`);
+
+    const pid = answers[0]?.pid ?? 0;
+    const daemons = (await rig.processes()).filter(({ command }) => command.includes("dist/daemon.js"));
+    t.same(
+      daemons.map((one) => one.pid),
+      [pid],
+      "no other daemon",
+    );
+  },
+);
+
+/** What a killed daemon leaves: a socket, a file, a lock. */
+async function killed(rig: Rig): Promise<{ file: string; text: string; pid: number }> {
+  const { pid } = await open(rig);
+  await killDaemon(rig);
+  const file = join(rig.project, ".livedev", rig.stage, "daemon.json");
+  return { file, text: readFileSync(file, "utf8"), pid };
+}
+
+t.test("F12: after kill -9 the stale socket, file and lock are taken over", async (t) => {
+  await using rig = Rig.open({ files: FILES });
+  const { pid } = await killed(rig);
+  t.not((await open(rig)).pid, pid);
+});
+
+t.test("F12: the pid of a killed daemon is another program's now: it is not touched", async (t) => {
+  await using rig = Rig.open({ files: FILES });
+  const { file, text } = await killed(rig);
+  const stranger = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
+  t.teardown(() => stranger.kill("SIGKILL"));
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(text), pid: stranger.pid }));
+  t.equal((await rig.livedevd("stop")).code, 3, "nothing runs, as far as a client can tell");
+  t.not((await open(rig)).pid, stranger.pid);
+  t.equal((await rig.livedevd("stop")).code, 0);
+  t.ok(processIdentity(stranger.pid ?? 0), "the stranger lives");
+});
+
+for (const [what, text] of [
+  ["empty", ""],
+  ["cut", '{"version":1,"pid":'],
+  ["of another program", "hello\n"],
+] as const) {
+  t.test(`F12: a discovery file, a lock and an opening file that are ${what} hold nobody up`, async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    const { file } = await killed(rig);
+    writeFileSync(file, text);
+    writeFileSync(join(rig.project, ".livedev", `${rig.stage}.opening`), text);
+    writeFileSync(join(rig.project, ".livedev", rig.stage, "lock"), text);
+    const { pid, ms } = await open(rig);
+    t.equal(pid, rig.daemonPid());
+    t.comment(`connected after ${Math.round(ms)} ms`);
+  });
+}
+
+t.test(
+  "F12: an opening file of a client that hangs, or whose pid is another's, is stepped over",
+  async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    mkdirSync(join(rig.project, ".livedev"));
+    writeFileSync(
+      join(rig.project, ".livedev/ada.opening"),
+      JSON.stringify({ pid: process.pid, startTime: "boot:1" }),
+    );
+    t.equal((await open(rig)).pid, rig.daemonPid());
+  },
+);
+
+t.test("F12: a socket path at which another program answers is not taken from it", async (t) => {
+  await using rig = Rig.open({ files: FILES });
+  const { text } = await killed(rig);
+  const { socket } = JSON.parse(text) as { socket: string };
+  rmSync(socket);
+  const other = createServer((connection) => connection.destroy()).listen(socket);
+  await once(other, "listening");
+  const { code, stderr } = await rig.livedevd("start");
+  t.equal(code, 1);
+  t.match(stderr, `The control socket ${socket} cannot be made: another program answers on it.`);
+  t.ok(existsSync(socket));
+  await new Promise((resolve) => other.close(resolve));
+});
+
+t.test(
+  "after kill -9 the next start takes under 2 s, the status is live again and invocations go on",
+  async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    await rig.start();
+    t.equal((await rig.livedev("invoke", "Echo", "--event", "1")).stdout.trim(), "1");
+    await killDaemon(rig);
+    const { ms } = await open(rig);
+    t.comment(`connected ${Math.round(ms)} ms after the client was asked to`);
+    const bound = 2_000 * (await slowness());
+    t.ok(ms < bound, `${Math.round(ms)} of ${Math.round(bound)} ms`);
+    await using client = await rig.connect();
+    let wake = () => {};
+    await client.subscribe({}, () => wake());
+    for (;;) {
+      const told = new Promise<void>((resolve) => (wake = resolve));
+      const { live } = await client.call("daemon.status", {});
+      if (live.state === "live") break;
+      await told;
+    }
+    t.pass("live, though nobody asked again");
+    t.equal((await rig.livedev("invoke", "Echo", "--event", "2")).stdout.trim(), "2");
+  },
+);
