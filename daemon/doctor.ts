@@ -2,6 +2,7 @@
 import type { Finding } from "../proto/rpc.ts";
 
 import type { Daemon } from "./daemon.ts";
+import { deadlocks } from "./invocations/deadlock.ts";
 
 export function diagnose(daemon: Daemon): Finding[] {
   const { config, live, functions, bridge } = daemon.status();
@@ -38,6 +39,7 @@ export function diagnose(daemon: Daemon): Finding[] {
       "Delete it when you do not need it.",
     );
   }
+  const stuck = new Map(deadlocks(daemon.invocations.underWay()).map((one) => [one.functionName, one]));
   for (const { name, state, errors, queued, running } of functions) {
     const [first] = errors ?? [];
     if (state === "broken") {
@@ -49,12 +51,20 @@ export function diagnose(daemon: Daemon): Finding[] {
         "Mend the file and save.",
       );
     }
-    if (queued > 0) {
+    const deadlock = stuck.get(name);
+    if (deadlock !== undefined && queued > 0) {
+      wrong(
+        "error",
+        `function.${name}.deadlock`,
+        `${name} waits for itself (${deadlock.chain.join(" → ")}): each of its ${deadlock.running} running invocations waits for one of the ${deadlock.queued} behind them, until its timeout.`,
+        'Let it not wait for itself: invoke it asynchronously (`InvocationType: "Event"`), or call the code directly.',
+      );
+    } else if (queued > 0) {
       wrong(
         "warning",
         `function.${name}.queue`,
         `${queued} invocations of ${name} wait behind ${running} that run.`,
-        "Does it wait for itself, directly or through another function?",
+        "They run in their turn.",
       );
     }
   }

@@ -18,6 +18,8 @@ import { continuousMs } from "../lib/clock.ts";
 import { LivedevError, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, Scope } from "../lib/scope.ts";
+import { deadlocks } from "./deadlock.ts";
+import type { UnderWay } from "./under-way.ts";
 import { capture, Stopped, summaryOf } from "./outcome.ts";
 import { OutputBound } from "./output-bound.ts";
 
@@ -95,15 +97,6 @@ export type InvocationsStore = {
   }[];
 };
 
-/** One that is in progress, as whoever looks for a deadlock sees it. */
-export type UnderWay = {
-  readonly functionName: string;
-  readonly requestId: string;
-  readonly traceId?: string;
-  /** Its handler has the event; otherwise it waits for its turn, for a build, for a worker. */
-  readonly begun: boolean;
-};
-
 export type InvocationsOptions = {
   readonly store: InvocationsStore;
   readonly run: Run;
@@ -124,7 +117,7 @@ const BEFORE_DEADLINE_MS = 100;
 /** How long the stubs of what was interrupted may take to ack that. */
 const TOLD_MS = 1_000;
 /** Timers stop while the machine sleeps: how soon after waking what has expired meanwhile is found. */
-const EXPIRED_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 1_000;
 
 type Left = { readonly id: number; readonly functionName: string; readonly state: string };
 
@@ -144,6 +137,8 @@ export class Invocations implements AsyncDisposable {
   readonly #running = new Map<number, Running>();
   /** Left by an earlier daemon, by key, until their stubs come back. */
   readonly #left = new Map<string, Left>();
+  /** Told once for as long as it lasts. */
+  #stuck: ReadonlySet<string> = new Set();
   #idle: (() => void)[] = [];
   #leaving: "restarting" | "stopping" | undefined;
 
@@ -161,9 +156,9 @@ export class Invocations implements AsyncDisposable {
     const timer = setTimeout(() => this.#closeLeft(), options.resumeMs ?? RESUME_MS);
     timer.unref();
     this.#scope.defer(() => clearTimeout(timer));
-    const expiry = setInterval(() => this.#expire(), EXPIRED_EVERY_MS);
-    expiry.unref();
-    this.#scope.defer(() => clearInterval(expiry));
+    const looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    looking.unref();
+    this.#scope.defer(() => clearInterval(looking));
   }
 
   /** Invocations in progress. */
@@ -459,6 +454,17 @@ export class Invocations implements AsyncDisposable {
       if (this.#leaving === "restarting" && again && nonce !== "") stop("leave");
       else stop(new Stopped(interruptedAnswer(requestId, began !== undefined)));
     }
+  }
+
+  /** Each second: what has expired unseen, and who waits for itself. */
+  #look(): void {
+    const stuck = deadlocks(this.underWay());
+    for (const { functionName, chain, running } of stuck) {
+      if (this.#stuck.has(functionName)) continue;
+      this.#options.log.warn({ functionName, chain, running }, `${functionName} waits for itself`);
+    }
+    this.#stuck = new Set(stuck.map(({ functionName }) => functionName));
+    this.#expire();
   }
 
   #expire(): void {
