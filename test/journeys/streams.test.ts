@@ -1,0 +1,134 @@
+/** Streams and the largest payloads, the whole way: function URL → local cloud → stub → bridge → worker, and back. */
+import { readFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
+
+import t, { type Test } from "tap";
+
+import { Rig } from "../support/rig.ts";
+import { Watched } from "../support/live-stub.ts";
+
+const MB = 1024 * 1024;
+/** What a response may hold: 6 MB and 100 bytes. */
+const LIMIT = 6 * MB + 100;
+
+const FILES = {
+  "livedev.config.ts": `
+import { $config, aws } from "livedev";
+export default $config({
+  app: () => ({ name: "streams", home: "local" }),
+  async run() {
+    new aws.Function("Stream", { handler: "src/stream.handler", url: true, streaming: true, timeout: "100 seconds" });
+    new aws.Function("Plain", { handler: "src/plain.handler", timeout: "30 seconds" });
+  },
+});
+`,
+  "src/stream.ts": `
+import { once } from "node:events";
+declare const awslambda: any;
+const piece = Buffer.alloc(64 * 1024, "livedev ");
+export const handler = awslambda.streamifyResponse(async (event: any, out: any) => {
+  const query = event.queryStringParameters ?? {};
+  const bytes = Number(query.mb) * 1024 * 1024;
+  for (let written = 0; written < bytes; written += piece.length) {
+    if (query.tornAt !== undefined && written >= Number(query.tornAt) * 1024 * 1024) throw new Error("torn");
+    if (!out.write(piece)) await once(out, "drain");
+    if (query.slow !== undefined) console.log("written " + written);
+  }
+  out.end();
+});
+`,
+  "src/plain.ts": `export const handler = async ({ bytes }: { bytes: number }) => "x".repeat(bytes - 2);`,
+};
+
+const rssMb = (pid: number) =>
+  Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024);
+
+async function requested(url: URL): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    get(url, resolve).on("error", reject);
+  });
+}
+
+/** Reads to the end; where it was cut, says so. */
+async function read(response: IncomingMessage, each: (bytes: number) => void): Promise<"whole" | "cut"> {
+  let bytes = 0;
+  try {
+    for await (const chunk of response) each((bytes += (chunk as Buffer).length));
+    return response.complete ? "whole" : "cut";
+  } catch {
+    return "cut";
+  }
+}
+
+/** The stub that carries the function: `livedev-stub.mjs` under the cloud's task roots. */
+async function stubPids(rig: Rig): Promise<number[]> {
+  const found = await rig.processes();
+  return found.filter(({ command }) => command.includes("livedev-stub.mjs")).map(({ pid }) => pid);
+}
+
+async function live(t: Test) {
+  const rig = Rig.open({ files: FILES });
+  t.teardown(() => rig[Symbol.asyncDispose]());
+  const { Stream: url = "" } = await rig.start();
+  const watched = await Watched.open(rig);
+  t.teardown(() => watched[Symbol.asyncDispose]());
+  return { rig, watched, url: new URL(url) };
+}
+
+t.test("300 MB flow through worker, daemon and stub in bounded memory; a torn stream is cut", async (t) => {
+  const { rig, watched, url } = await live(t);
+  await read(await requested(new URL("?mb=1", url)), () => {});
+  const [stub = 0] = await stubPids(rig);
+  const daemon = rig.daemonPid();
+  const before = { daemon: rssMb(daemon), stub: rssMb(stub) };
+  const peak = { ...before };
+  let total = 0;
+  const began = performance.now();
+  const ended = await read(await requested(new URL("?mb=300", url)), (bytes) => {
+    total = bytes;
+    if (bytes % (4 * MB) > 256 * 1024) return;
+    peak.daemon = Math.max(peak.daemon, rssMb(daemon));
+    peak.stub = Math.max(peak.stub, rssMb(stub));
+  });
+  const seconds = (performance.now() - began) / 1000;
+  t.equal(ended, "whole");
+  t.equal(total, 300 * MB);
+  t.comment(
+    `300 MB in ${seconds.toFixed(1)} s; rss of the daemon ${before.daemon} → at most ${peak.daemon} MB, of the stub ${before.stub} → ${peak.stub} MB`,
+  );
+  t.ok(peak.daemon - before.daemon < 120, "the daemon holds no more than a part of it");
+  t.ok(peak.stub - before.stub < 120, "nor does the stub");
+
+  const torn = await read(await requested(new URL("?mb=20&tornAt=5", url)), (bytes) => (total = bytes));
+  t.equal(torn, "cut", "the caller can tell");
+  t.ok(total <= 6 * MB, `${total} bytes came before`);
+  const { id } = await watched.next("invocation.answered", ({ status }) => status === "error");
+  t.match(await watched.client.call("invocation.get", { id }), { status: "error", errorMessage: "torn" });
+});
+
+t.test("6 MB go both ways; one byte over is Lambda's own error, and history says so", async (t) => {
+  const { watched } = await live(t);
+  const { client } = watched;
+  const padded = (bytes: number, answer: number) => {
+    const event = JSON.stringify({ bytes: answer, padding: "" });
+    return event.replace('""', JSON.stringify("p".repeat(bytes - event.length)));
+  };
+  const fits = await client.call("function.invoke", { functionName: "Plain", event: padded(6 * MB, LIMIT) });
+  t.equal(fits.functionError, undefined);
+  t.equal(fits.payload.length, LIMIT);
+  const over = await client.call("function.invoke", { functionName: "Plain", event: padded(100, LIMIT + 1) });
+  t.equal(over.functionError, "Unhandled");
+  t.match(JSON.parse(over.payload), { errorType: "Function.ResponseSizeTooLarge" });
+  await watched.next("invocation.delivered", ({ requestId }) => requestId === over.requestId);
+  t.match(await watched.row(over.requestId), {
+    status: "error",
+    errorType: "Function.ResponseSizeTooLarge",
+  });
+  await t.rejects(client.call("function.invoke", { functionName: "Plain", event: padded(LIMIT + 1, 10) }), {
+    message: /6291556/,
+  });
+  t.notOk(
+    watched.events.some((event) => event.type === "invocation.received" && event.bytes > LIMIT),
+    "an event too large never comes here",
+  );
+});
