@@ -97,7 +97,9 @@ export class Bundler {
       return { kind: "failed", errors: [noExport(key, wantedExport, exported)], inputs };
     }
     const bundle = await this.#outputs.put(name, made.outputFiles, main);
-    return { kind: "built", bundle, exportPath, inputs };
+    // esbuild gives an ES module of a CommonJS file one export: the whole of it.
+    const inDefault = nodejs.format === "esm" && source?.format === "cjs";
+    return { kind: "built", bundle, exportPath: inDefault ? `default.${exportPath}` : exportPath, inputs };
   }
 
   async cancel(): Promise<void> {

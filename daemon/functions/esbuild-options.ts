@@ -1,5 +1,5 @@
 /** A function's wanted build in esbuild's words. What development decides (no minifying, a source map) wins. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import type { BuildOptions, Loader, Plugin } from "esbuild";
 
@@ -87,13 +87,17 @@ export function esbuildOptions({ project, wanted, entry, outdir }: BundlePlan): 
     logLevel: "silent",
     banner: { ...extra.banner, js: banner },
     // A native add-on is copied beside the bundle.
-    loader: { ".node": "copy", ...extra.loader, ...(nodejs.loader as { [extension: string]: Loader }) },
+    loader: {
+      ".node": esm ? "file" : "copy",
+      ...extra.loader,
+      ...(nodejs.loader as { [extension: string]: Loader }),
+    },
     external: [...(extra.external ?? []), ...nodejs.install],
     define: {
       ...(esm ? { __dirname: "__livedevDirname", __filename: "__livedevFilename" } : {}),
       ...extra.define,
     },
-    plugins: [ownSdk],
+    plugins: esm && nodejs.loader[".node"] === undefined ? [ownSdk, addons] : [ownSdk],
   };
 }
 
@@ -118,6 +122,29 @@ const ownSdk: Plugin = {
       });
       return own.errors.length === 0 ? own : { path: PROGRAMS.sdk };
     });
+  },
+};
+
+/** An ES module cannot import a native add-on: the copy beside the bundle is required. */
+const addons: Plugin = {
+  name: "livedev-addons",
+  setup(build) {
+    const namespace = "livedev-addon";
+    build.onResolve({ filter: /\.node$/ }, async ({ path, pluginData, ...rest }) => {
+      if (pluginData === namespace) return undefined;
+      const found = await build.resolve(path, {
+        kind: rest.kind,
+        importer: rest.importer,
+        resolveDir: rest.resolveDir,
+        pluginData: namespace,
+      });
+      return found.errors.length > 0 || found.external ? found : { path: found.path, namespace };
+    });
+    build.onLoad({ filter: /.*/, namespace }, ({ path }) => ({
+      contents: `module.exports = require(require(${JSON.stringify(path)}));`,
+      resolveDir: dirname(path),
+      pluginData: namespace,
+    }));
   },
 };
 

@@ -34,7 +34,18 @@ export function variablesFor(options: {
 }): Variables {
   const { wanted, app, project, machine, sandbox } = options;
   const named = new Set(Object.keys(wanted.environment));
-  const aws = Object.entries(sandbox).filter(([name]) => !OF_THE_OTHER.has(name) && !named.has(name));
+  const ofTheSandbox = Object.entries(sandbox).filter(([name]) => !OF_THE_OTHER.has(name));
+  const aws: Readonly<Record<string, string>> = {
+    // What a function has before any stub has connected.
+    AWS_REGION: app.region,
+    AWS_DEFAULT_REGION: app.region,
+    AWS_LAMBDA_FUNCTION_NAME: wanted.name,
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(wanted.memoryMb),
+    AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
+    AWS_EXECUTION_ENV: `AWS_Lambda_${wanted.runtime}`,
+    _HANDLER: wanted.handler,
+    ...Object.fromEntries(ofTheSandbox),
+  };
   return {
     settings: {
       TZ: ":UTC",
@@ -43,17 +54,7 @@ export function variablesFor(options: {
       ...links(wanted.link, app),
       ...wanted.environment,
     },
-    aws: {
-      // What a function has before any stub has connected.
-      AWS_REGION: app.region,
-      AWS_DEFAULT_REGION: app.region,
-      AWS_LAMBDA_FUNCTION_NAME: wanted.name,
-      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(wanted.memoryMb),
-      AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
-      AWS_EXECUTION_ENV: `AWS_Lambda_${wanted.runtime}`,
-      _HANDLER: wanted.handler,
-      ...Object.fromEntries(aws),
-    },
+    aws: Object.fromEntries(Object.entries(aws).filter(([name]) => !named.has(name))),
   };
 }
 

@@ -1,0 +1,186 @@
+/** What user code finds in its environment, and that it finds nothing of livedev's. */
+import t from "tap";
+
+import { Rig, wanted } from "./rig.ts";
+
+const SHOWS = `export const handler = async () => ({ ...process.env });`;
+
+const SANDBOX = {
+  AWS_ACCESS_KEY_ID: "AKIAONE",
+  AWS_SECRET_ACCESS_KEY: "one",
+  AWS_SESSION_TOKEN: "token-one",
+  AWS_REGION: "eu-central-1",
+  AWS_DEFAULT_REGION: "eu-central-1",
+  AWS_LAMBDA_FUNCTION_NAME: "shop-ada-Api",
+  AWS_LAMBDA_FUNCTION_MEMORY_SIZE: "512",
+  AWS_LAMBDA_LOG_GROUP_NAME: "/aws/lambda/shop-ada-Api",
+  LAMBDA_TASK_ROOT: "/var/task",
+  LAMBDA_RUNTIME_DIR: "/var/runtime",
+  _HANDLER: "livedev-stub.handler",
+};
+
+const MACHINE = {
+  PATH: process.env["PATH"],
+  HOME: "/home/ada",
+  HTTPS_PROXY: "http://proxy:3128",
+  LIVEDEV_LOG: "debug",
+  LIVEDEV_SECRET: "x",
+  AWS_PROFILE: "admin",
+  AWS_ACCESS_KEY_ID: "AKIADEVELOPER",
+  GITHUB_TOKEN: "secret",
+  NODE_OPTIONS: "--no-warnings",
+};
+
+t.test("AWS's variables come from the stub, the user's from the config, few of the machine", async (t) => {
+  const rig = await Rig.open(t, {
+    files: { "src/api.ts": SHOWS },
+    functions: { Api: { environment: { TABLE: "books", _HANDLER: "mine" }, memoryMb: 512 } },
+    machine: MACHINE,
+  });
+  const { value } = await rig.invoke("Api", {}, { environment: SANDBOX });
+  const env = value as Record<string, string>;
+  t.match(env, {
+    AWS_ACCESS_KEY_ID: "AKIAONE",
+    AWS_REGION: "eu-central-1",
+    AWS_LAMBDA_FUNCTION_NAME: "shop-ada-Api",
+    TABLE: "books",
+    _HANDLER: "mine",
+    LAMBDA_TASK_ROOT: rig.project,
+    TZ: ":UTC",
+    PATH: process.env["PATH"],
+    HOME: "/home/ada",
+    HTTPS_PROXY: "http://proxy:3128",
+  });
+  for (const name of ["AWS_PROFILE", "GITHUB_TOKEN", "NODE_OPTIONS", "LAMBDA_RUNTIME_DIR"]) {
+    t.notOk(name in env, name);
+  }
+  t.same(
+    Object.keys(env).filter((name) => name.startsWith("LIVEDEV_")),
+    [],
+  );
+  const again = (await rig.invoke("Api", {}, { environment: SANDBOX })).value as Record<string, string>;
+  t.equal(again["LAMBDA_TASK_ROOT"], rig.project, "and so at the next event, in the same process");
+  t.equal(again["_HANDLER"], "mine");
+});
+
+t.test(
+  "a function that a client runs has what the last event brought, or what the config says",
+  async (t) => {
+    const rig = await Rig.open(t, { files: { "src/api.ts": SHOWS } });
+    t.match(await rig.value(), {
+      AWS_REGION: "eu-west-1",
+      AWS_LAMBDA_FUNCTION_NAME: "Api",
+      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: "1024",
+      AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
+      _HANDLER: "src/api.handler",
+    });
+    await rig.invoke("Api", {}, { environment: SANDBOX });
+    rig.save("src/api.ts", `${SHOWS} // new`);
+    t.match(await rig.value(), { AWS_ACCESS_KEY_ID: "AKIAONE", AWS_REGION: "eu-central-1" });
+  },
+);
+
+t.test("renewed credentials are seen by the next invocation in the same process", async (t) => {
+  const rig = await Rig.open(t, {
+    files: {
+      "src/api.ts": `export const handler = async () => [process.pid, process.env.AWS_ACCESS_KEY_ID, process.env.AWS_CREDENTIAL_EXPIRATION];`,
+    },
+  });
+  const one = (await rig.invoke("Api", {}, { environment: SANDBOX })).value as unknown[];
+  for (let round = 0; round < 20; round++) {
+    const environment = {
+      ...SANDBOX,
+      AWS_ACCESS_KEY_ID: `AKIA${round}`,
+      AWS_CREDENTIAL_EXPIRATION: `2030-01-01T00:00:${round}Z`,
+    };
+    t.same((await rig.invoke("Api", {}, { environment })).value, [
+      one[0],
+      `AKIA${round}`,
+      environment.AWS_CREDENTIAL_EXPIRATION,
+    ]);
+  }
+});
+
+t.test("what Node reads as it starts is honoured: NODE_OPTIONS, TZ", async (t) => {
+  const rig = await Rig.open(t, {
+    files: {
+      "preload.mjs": `globalThis.preloaded = "yes";`,
+      "src/api.ts": `export const handler = async () => ({
+        preloaded: globalThis.preloaded, options: process.env.NODE_OPTIONS, hour: new Date(0).getHours(),
+        zone: Intl.DateTimeFormat().resolvedOptions().timeZone });`,
+    },
+    functions: { Api: {}, Own: {} },
+    machine: MACHINE,
+  });
+  t.same(await rig.value(), { hour: 0, zone: "UTC" }, "as Lambda: UTC");
+  const environment = {
+    NODE_OPTIONS: `--import ${rig.path("preload.mjs")}`,
+    TZ: "Asia/Tokyo",
+  };
+  rig.apply({ Api: {}, Own: { environment } });
+  t.same(await rig.value("Own"), {
+    preloaded: "yes",
+    options: environment.NODE_OPTIONS,
+    hour: 9,
+    zone: "Asia/Tokyo",
+  });
+});
+
+t.test("another environment in the config takes effect at the next event; a removal too", async (t) => {
+  const rig = await Rig.open(t, {
+    files: { "src/api.ts": SHOWS },
+    functions: { Api: { environment: { TABLE: "books", OLD: "x" } } },
+  });
+  t.match(await rig.value(), { TABLE: "books", OLD: "x" });
+  const builds = rig.of("build.finished").length;
+  rig.apply({ Api: { environment: { TABLE: "films" } } });
+  const env = (await rig.value()) as Record<string, string>;
+  t.equal(env["TABLE"], "films");
+  t.notOk("OLD" in env);
+  t.equal(rig.of("build.finished").length, builds, "without another build");
+  rig.apply({ Api: { environment: { TABLE: "films" } } });
+  t.equal((await rig.invoke()).coldStart, false, "what is as before leaves the worker alone");
+});
+
+t.test("links stand in the environment as SST has them", async (t) => {
+  const link = [{ name: "Table", properties: { name: "books-ada" } }];
+  const rig = await Rig.open(t, { files: { "src/api.ts": SHOWS }, functions: { Api: { link } } });
+  t.match(await rig.value(), {
+    SST_RESOURCE_Table: '{"name":"books-ada"}',
+    SST_RESOURCE_App: '{"name":"shop","stage":"ada"}',
+  });
+  t.equal(wanted("Api", { link }).link, link);
+});
+
+t.test("the context is Lambda's", async (t) => {
+  const rig = await Rig.open(t, {
+    files: {
+      "src/api.ts": `export const handler = async (event, context) => ({ ...context, left: context.getRemainingTimeInMillis(), trace: process.env._X_AMZN_TRACE_ID });`,
+    },
+  });
+  const { value } = await rig.invoke(
+    "Api",
+    {},
+    {
+      requestId: "r-1",
+      traceId: "Root=1-2-3",
+      clientContext: '{"custom":{"é":1}}',
+      cognitoIdentity: '{"cognitoIdentityId":"c"}',
+      deadlineAt: 0,
+      remainingMs: () => 5_000,
+      environment: SANDBOX,
+    },
+  );
+  t.match(value, {
+    awsRequestId: "r-1",
+    functionName: "shop-ada-Api",
+    memoryLimitInMB: "512",
+    logGroupName: "/aws/lambda/shop-ada-Api",
+    invokedFunctionArn: /^arn:aws:lambda:/,
+    clientContext: { custom: { é: 1 } },
+    identity: { cognitoIdentityId: "c" },
+    trace: "Root=1-2-3",
+  });
+  const { left } = value as { left: number };
+  t.ok(left > 4_000 && left <= 5_000, "remaining time is of this machine's clock");
+});
