@@ -60,9 +60,8 @@ export class LiveFunction {
   readonly #waiting: Deferred<void>[] = [];
   readonly #runs = new Set<AbortController>();
   #running = 0;
-  /** Of the running, those that have no worker yet; and of these, those for which there is no room. */
+  /** Of the running, those that have no worker yet. */
   #seeking = 0;
-  #unseated = 0;
   /** AWS's variables as the last event brought them: what a worker that nobody waits for is started with. */
   #sandbox: Readonly<Record<string, string>> = {};
   #used = false;
@@ -95,8 +94,8 @@ export class LiveFunction {
       ...(program !== undefined && { codeHash: program.bundle.hash }),
       ...(errors !== undefined && { errors }),
       workers: this.#workers.size,
-      running: this.#running - this.#unseated,
-      queued: this.#waiting.length + this.#unseated,
+      running: this.#running - this.#seeking,
+      queued: this.#waiting.length + this.#seeking,
     };
   }
 
@@ -258,15 +257,9 @@ export class LiveFunction {
     signal: AbortSignal,
   ): Promise<Found | undefined> {
     const { seats } = this.#options;
-    if (!seats.tryTake()) {
+    if (!seats.tryTake(this)) {
       request.position("queued");
-      this.#unseated += 1;
-      let given: Seat | undefined;
-      try {
-        given = await seats.take(this, signal);
-      } finally {
-        this.#unseated -= 1;
-      }
+      const given = await seats.take(this, signal);
       if (given?.worker.idle === true) return { worker: given.worker, coldStart: false };
       // It died meanwhile.
       if (given !== undefined) return undefined;
@@ -280,7 +273,7 @@ export class LiveFunction {
     const { seats, spares, project, record } = this.#options;
     const { bundle, exportPath } = program;
     if (this.code.program?.bundle !== bundle || !bundle.hold()) {
-      seats.free();
+      seats.free(this);
       return undefined;
     }
     try {
@@ -288,11 +281,12 @@ export class LiveFunction {
         // Removed under our feet (`rm -rf .livedev`).
         this.code.lost(program);
         bundle.release();
-        seats.free();
+        seats.free(this);
         return undefined;
       }
       const { name } = this.wanted;
       const { settings, aws, environment } = this.#variables();
+      const startedAt = performance.now();
       const spare = await spares.take(
         this.#setting.node,
         {
@@ -307,6 +301,7 @@ export class LiveFunction {
         environment: spare.environment,
         program,
         settings,
+        startedAt,
         aws,
         logged: ({ stream, text }) =>
           void record({ type: "function.logged", functionName: name, stream, text }),
@@ -317,7 +312,7 @@ export class LiveFunction {
       record({ type: "worker.started", functionName: name, pid: worker.pid, codeHash: bundle.hash });
       return worker;
     } catch (error) {
-      seats.free();
+      seats.free(this);
       bundle.release();
       throw error;
     }
@@ -331,7 +326,7 @@ export class LiveFunction {
     this.#ahead.delete(worker);
     this.#forget(worker);
     const { seats, record } = this.#options;
-    seats.free();
+    seats.free(this);
     record({ type: "worker.exited", functionName: this.wanted.name, pid: worker.pid, code, signal, reason });
   }
 
@@ -339,9 +334,9 @@ export class LiveFunction {
   async #warm(program: Program, leaving: Promise<void>, savedAt: number | undefined): Promise<void> {
     const { seats, record, log } = this.#options;
     try {
-      if (!seats.tryTake()) {
+      if (!seats.tryTake(this)) {
         await leaving;
-        if (!seats.tryTake()) return;
+        if (!seats.tryTake(this)) return;
       }
       const worker = await this.#start(program);
       if (worker === undefined) return;
@@ -387,11 +382,19 @@ export class LiveFunction {
       this.#forget(worker);
       await worker.end("idle");
     };
-    const seat: Seat = { worker, since: worker.since, leave, unwanted: () => this.#released(worker) };
+    const { readyAt, startedAt } = worker;
+    const seat: Seat = {
+      worker,
+      since: readyAt,
+      startMs: readyAt - startedAt,
+      leave,
+      unwanted: () => this.#released(worker),
+    };
     // Given to one who waits; or it had to make room.
-    if (seats.offer(this, seat) || !worker.idle) return;
+    const wanted = this.#waiting.length + this.#seeking;
+    if (seats.offer(this, seat, wanted > 0) || !worker.idle) return;
     // Those that wait will take it in a moment.
-    if (this.#idle.length >= limits.idlePerFunction + this.#waiting.length + this.#seeking) {
+    if (this.#idle.length >= limits.idlePerFunction + wanted) {
       seats.busy(seat);
       return void worker.end("idle");
     }

@@ -43,9 +43,9 @@ export type FunctionState = {
   readonly errors?: readonly BuildError[];
   /** Processes that are up for it. */
   readonly workers: number;
-  /** Invocations in progress. */
+  /** Invocations that have a worker. */
   readonly running: number;
-  /** Invocations that wait for a worker. */
+  /** Invocations that wait for their turn, a build, or a worker. */
   readonly queued: number;
 };
 

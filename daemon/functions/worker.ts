@@ -28,6 +28,7 @@ export type WorkerOptions = {
   readonly program: Program;
   /** Which settings the process was started with; others need another process. */
   readonly settings: string;
+  readonly startedAt: number;
   /** AWS's variables as the process has them. */
   readonly aws: Readonly<Record<string, string>>;
   /** What was printed outside of any invocation. */
@@ -39,8 +40,9 @@ export class Worker {
   readonly program: Program;
   readonly settings: string;
   readonly pid: number;
-  /** `performance.now()` of its start. */
-  readonly since = performance.now();
+  /** Its process, from when it was asked for until it had loaded its code, by `performance.now()`. */
+  readonly startedAt: number;
+  readyAt = Number.POSITIVE_INFINITY;
   /** Settles when its process is gone and its end was told. */
   readonly gone: Promise<void>;
   readonly #options: WorkerOptions;
@@ -56,9 +58,11 @@ export class Worker {
     this.#aws = options.aws;
     this.program = options.program;
     this.settings = options.settings;
+    this.startedAt = options.startedAt;
     this.pid = options.environment.pid;
     void this.ready.then(({ ok }) => {
       this.#initialized = true;
+      this.readyAt = performance.now();
       if (ok && this.#state.is === "starting") this.#state = { is: "idle" };
     });
     this.gone = options.environment.exited.then((exit) => {

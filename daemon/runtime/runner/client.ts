@@ -2,7 +2,7 @@
 import { Agent, type ClientRequest, type IncomingHttpHeaders } from "node:http";
 
 import { postedError, type PostedError } from "./errors.ts";
-import { request } from "./taken.ts";
+import { printed, request } from "./taken.ts";
 
 const PREFIX = "/2018-06-01/runtime/";
 const ERROR_TYPE = "Lambda-Runtime-Function-Error-Type";
@@ -45,6 +45,7 @@ export class RuntimeClient {
   }
 
   async respond(requestId: string, body: string): Promise<void> {
+    await printed();
     await this.#call("POST", `invocation/${encodeURIComponent(requestId)}/response`, body);
   }
 
@@ -77,7 +78,8 @@ export class RuntimeClient {
     return { request: outgoing, taken, endWith };
   }
 
-  #post(path: string, error: PostedError): Promise<Reply> {
+  async #post(path: string, error: PostedError): Promise<Reply> {
+    await printed();
     return this.#call("POST", path, JSON.stringify(error), { [ERROR_TYPE]: headerText(error.errorType) });
   }
 

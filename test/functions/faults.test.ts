@@ -1,0 +1,333 @@
+/** F4, F5, F6, F26, F34 of the faults: what functions survive, with the numbers printed. */
+import { execFileSync } from "node:child_process";
+import { readFileSync, utimesSync } from "node:fs";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+
+import t, { type Test } from "tap";
+
+import { errorAnswer } from "../../proto/answer.ts";
+import { alive, Rig } from "./rig.ts";
+
+const SAYS = (word: string) => `export const handler = async () => ${JSON.stringify(word)};\n`;
+const MB = 1024 * 1024;
+
+/** How much more memory this process holds at most while `work` runs. */
+async function growth<T>(work: () => Promise<T>): Promise<{ value: T; grewMb: number }> {
+  const before = process.memoryUsage.rss();
+  let most = before;
+  const timer = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 20);
+  try {
+    const value = await work();
+    return { value, grewMb: Math.round((Math.max(most, process.memoryUsage.rss()) - before) / MB) };
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+t.test(
+  "F4: a worker that is killed ends its invocation at once, with its last output, and no other",
+  async (t) => {
+    const rig = await Rig.open(t, {
+      files: {
+        "src/api.ts": `
+        export const handler = async ({ n }) => {
+          console.log("pid", process.pid, "of", n);
+          if (n === 0) await new Promise(() => setInterval(() => {}, 1000));
+          return n;
+        };`,
+      },
+    });
+    const pid = new Promise<number>((resolve) => {
+      void rig
+        .invoke(
+          "Api",
+          { n: 0 },
+          {
+            logged: ({ text }) => resolve(Number(text.split(" ")[1])),
+          },
+        )
+        .then(({ answer, error }) => {
+          const tookMs = performance.now() - killedAt;
+          t.match(answer, { status: "error", cause: "exit", errorType: "Runtime.ExitError" });
+          t.match(
+            error.errorMessage,
+            /^RequestId: request-1 Error: Runtime exited with error: signal: killed/,
+          );
+          t.match(error.stackTrace, [/^pid \d+ of 0$/]);
+          t.comment(`told ${tookMs.toFixed(0)} ms after the kill`);
+          t.ok(tookMs < 1_000, "the caller is told within a second");
+        });
+    });
+    let killedAt = 0;
+    const victim = await pid;
+    const others = Array.from({ length: 5 }, (_, index) => rig.value("Api", { n: index + 1 }));
+    killedAt = performance.now();
+    process.kill(victim, "SIGKILL");
+    t.same(await Promise.all(others), [1, 2, 3, 4, 5]);
+    t.match(await rig.next("worker.exited"), {
+      pid: victim,
+      code: null,
+      signal: "SIGKILL",
+      reason: "crashed",
+    });
+    t.equal(await rig.value("Api", { n: 9 }), 9);
+  },
+);
+
+t.test("F5: a handler that blocks its event loop is ended at its deadline, and ours goes on", async (t) => {
+  const rig = await Rig.open(t, {
+    files: {
+      "src/loop.ts": `export const handler = async () => { console.log("begins"); for (;;); };`,
+      "src/stubborn.ts": `process.on("SIGTERM", () => {});\nexport const handler = async () => { console.log("begins"); for (;;); };`,
+    },
+    functions: { Loop: { handler: "src/loop.handler" }, Stubborn: { handler: "src/stubborn.handler" } },
+  });
+  for (const name of ["Loop", "Stubborn"]) {
+    const deadline = new AbortController();
+    const stopped = { answer: errorAnswer("timeout", "Sandbox.Timedout", "Task timed out") };
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    const running = rig.invoke(
+      name,
+      {},
+      {
+        signal: deadline.signal,
+        logged: () => {
+          delay.enable();
+          setTimeout(() => deadline.abort(stopped), 500);
+        },
+      },
+    );
+    t.equal(await running.catch((error: unknown) => error), stopped, "the reason of the signal, at once");
+    delay.disable();
+    const { pid, reason } = await rig.next("worker.exited");
+    t.equal(reason, "stopped");
+    t.notOk(alive(pid), `${name} is gone`);
+    t.comment(`longest block of this event loop: ${(delay.max / 1e6).toFixed(0)} ms`);
+  }
+});
+
+t.test("F6: 100 MB of output, a line of 5 MB and binary bytes, in bounded memory", async (t) => {
+  const rig = await Rig.open(t, {
+    files: {
+      "src/flood.ts": `
+        import { once } from "node:events";
+        export const handler = async () => {
+          const line = "x".repeat(1023) + "\\n";
+          for (let count = 0; count < 100 * 1024; count++) if (!process.stdout.write(line)) await once(process.stdout, "drain");
+          return "done";
+        };`,
+      "src/line.ts": `export const handler = async () => { process.stdout.write("é".repeat(2.5 * 1024 * 1024) + "\\nnext\\n"); return "done"; };`,
+      "src/binary.ts": `
+        export const handler = async () => {
+          process.stdout.write(Buffer.from([0xff, 0xfe, 0x00, 0x41, 0x0a]));
+          const text = Buffer.from("ü😀\\n");
+          for (const byte of text) { process.stdout.write(Buffer.from([byte])); await new Promise(setImmediate); }
+          return "done";
+        };`,
+    },
+    functions: {
+      Flood: { handler: "src/flood.handler" },
+      Line: { handler: "src/line.handler" },
+      Binary: { handler: "src/binary.handler" },
+    },
+  });
+  let bytes = 0;
+  const logged = ({ text }: { text: string }) => {
+    bytes += text.length + 1;
+  };
+  const flood = await growth(() => rig.invoke("Flood", {}, { logged }));
+  t.equal(flood.value.value, "done");
+  t.equal(bytes, 100 * MB, "every line was read");
+  t.comment(`100 MB of output: rss grew by ${flood.grewMb} MB`);
+  t.ok(flood.grewMb < 100);
+
+  const line = await growth(() => rig.invoke("Line"));
+  t.equal(line.value.lines.length, 2);
+  t.match(line.value.lines[0]?.text, /^é+… \[cut at 262144 bytes\]$/);
+  t.equal(line.value.lines[1]?.text, "next");
+  t.comment(`a line of 5 MB: rss grew by ${line.grewMb} MB`);
+  t.ok(line.grewMb < 50);
+
+  const binary = await rig.invoke("Binary");
+  t.same(
+    binary.lines.map(({ text }) => text),
+    ["\uFFFD\uFFFD\0A", "ü😀"],
+  );
+});
+
+async function crowd(t: Test, functions: number): Promise<void> {
+  const names = Array.from({ length: functions }, (_, index) => `F${index}`);
+  const rig = await Rig.open(t, {
+    files: {
+      "src/api.ts": `export const handler = async ({ n }) => { await new Promise((r) => setTimeout(r, 5)); return n; };`,
+    },
+    functions: Object.fromEntries(names.map((name) => [name, {}])),
+  });
+  const event = "x".repeat(10_000);
+  const began = performance.now();
+  let most = { running: 0, workers: 0, queued: 0 };
+  const look = setInterval(() => {
+    const sum = { running: 0, workers: 0, queued: 0 };
+    for (const state of rig.functions.states()) {
+      sum.running += state.running;
+      sum.workers += state.workers;
+      sum.queued += state.queued;
+    }
+    most = {
+      running: Math.max(most.running, sum.running),
+      workers: Math.max(most.workers, sum.workers),
+      queued: Math.max(most.queued, sum.queued),
+    };
+  }, 10);
+  const { value: answers, grewMb } = await growth(() =>
+    Promise.all(
+      Array.from({ length: 1_000 }, (_, n) => rig.value(names[n % functions], { n, padding: event })),
+    ),
+  );
+  clearInterval(look);
+  t.same(
+    answers,
+    Array.from({ length: 1_000 }, (_, n) => n),
+    "none is lost",
+  );
+  const started = rig.of("worker.started").length;
+  t.comment(
+    `1,000 at once over ${functions} functions: ${((performance.now() - began) / 1_000).toFixed(1)} s, ` +
+      `${started} processes started, at most ${most.workers} at once, ${most.running} running, ${most.queued} queued; rss grew by ${grewMb} MB`,
+  );
+  t.ok(most.workers <= 32 && most.running <= 32);
+  t.ok(most.queued >= 900, "the queue is visible");
+  t.ok(started <= (functions === 1 ? 20 : 400), "and a process carries several");
+  t.ok(grewMb < 200);
+}
+
+t.test("F26: 1,000 invocations at once of one function", (t) => crowd(t, 1));
+t.test("F26: 1,000 invocations at once of 50 functions", (t) => crowd(t, 50));
+
+t.test("F26: 300 functions in one project", async (t) => {
+  const names = Array.from({ length: 300 }, (_, index) => `F${index}`);
+  const files = Object.fromEntries([
+    ...names.map((name) => [
+      `src/${name}.ts`,
+      `import { word } from "./shared.ts";\nexport const handler = async () => word + "-${name}";\n`,
+    ]),
+    ["src/shared.ts", `export const word = "one";\n`],
+  ]) as Record<string, string>;
+  const functions = Object.fromEntries(names.map((name) => [name, { handler: `src/${name}.handler` }]));
+  const before = process.memoryUsage.rss();
+  const rig = await Rig.open(t, { files, functions: {} });
+  const began = performance.now();
+  rig.apply(functions);
+  const appliedMs = performance.now() - began;
+  t.equal(await rig.value("F299"), "one-F299", "what somebody waits for is built before the rest");
+  const firstMs = performance.now() - began;
+  await rig.when(() => rig.of("build.finished").length >= 300);
+  const allMs = performance.now() - began;
+  const again = performance.now();
+  rig.apply(functions);
+  const againMs = performance.now() - again;
+  rig.save("src/shared.ts", `export const word = "two";\n`);
+  t.equal(await rig.value("F0"), "two-F0");
+  await rig.when(() => rig.functions.states().every(({ state }) => state === "ready"));
+  const built = rig.of("build.finished").length;
+  t.equal(rig.of("worker.started").length, 3, "no process for a function that nobody uses");
+  t.comment(
+    `300 functions: apply ${appliedMs.toFixed(0)} ms, the first answer ${firstMs.toFixed(0)} ms, all built ${allMs.toFixed(0)} ms, ` +
+      `apply again ${againMs.toFixed(0)} ms; ${built} builds; rss grew by ${Math.round((process.memoryUsage.rss() - before) / MB)} MB`,
+  );
+  t.ok(appliedMs < 500 && againMs < 500);
+});
+
+t.test("F34: after a flood of changes of which no path was told, no old code runs", async (t) => {
+  const word = (index: number, text: string) => `export const w${index} = ${JSON.stringify(text)};\n`;
+  const rig = await Rig.open(t, {
+    files: {
+      "src/api.ts": `${Array.from({ length: 20 }, (_, i) => `import { w${i} } from "./words/w${i}.ts";\n`).join("")}export const handler = async () => [${Array.from({ length: 20 }, (_, i) => `w${i}`).join(", ")}];\n`,
+      "src/other.ts": SAYS("other"),
+      ...Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`src/words/w${i}.ts`, word(i, "main")])),
+    },
+    functions: { Api: {}, Other: { handler: "src/other.handler" } },
+  });
+  const old = await rig.invoke();
+  t.same(new Set(old.value as string[]), new Set(["main"]));
+  await rig.invoke("Other");
+  const otherBuilds = rig.of("build.finished").filter(({ functionName }) => functionName === "Other").length;
+  for (let i = 0; i < 20; i++) rig.write(`src/words/w${i}.ts`, word(i, "branch"));
+  rig.functions.changed({ paths: [], overflow: true });
+  const now = await rig.invoke();
+  t.same(new Set(now.value as string[]), new Set(["branch"]));
+  t.not(now.codeHash, old.codeHash);
+  t.equal(now.codeHash, rig.state().codeHash);
+  await rig.invoke("Other");
+  t.equal(
+    rig.of("build.finished").filter(({ functionName }) => functionName === "Other").length,
+    otherBuilds,
+    "what did not change is checked, not built",
+  );
+});
+
+t.test("F34: an overflow in the middle of a build is not lost", async (t) => {
+  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("old") } });
+  await rig.value();
+  for (let round = 0; round < 10; round++) {
+    rig.saveAtOnce("src/api.ts", SAYS(`first-${round}`));
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    t.equal(rig.state().state, "building");
+    rig.write("src/api.ts", SAYS(`last-${round}`));
+    utimesSync(rig.path("src/api.ts"), 1_000_000 + round, 1_000_000 + round);
+    rig.functions.changed({ paths: [], overflow: true });
+    t.equal(await rig.value(), `last-${round}`);
+  }
+});
+
+t.test("esbuild's process may be killed", { skip: process.platform !== "linux" }, async (t) => {
+  const names = ["A", "B", "C", "D"];
+  const rig = await Rig.open(t, {
+    files: { "src/api.ts": SAYS("0") },
+    functions: Object.fromEntries(names.map((name) => [name, {}])),
+  });
+  await Promise.all(names.map((name) => rig.value(name)));
+  for (let round = 1; round <= 5; round++) {
+    const [pid] = esbuilds();
+    t.ok(pid);
+    if (round % 2 === 0) process.kill(pid ?? 0, "SIGKILL");
+    rig.save("src/api.ts", SAYS(String(round)));
+    if (round % 2 === 1) process.kill(pid ?? 0, "SIGKILL");
+    t.same(
+      await Promise.all(names.map((name) => rig.value(name))),
+      names.map(() => String(round)),
+    );
+  }
+  t.same(rig.of("build.failed"), []);
+});
+
+/** esbuild's processes that are children of this one. */
+function esbuilds(): number[] {
+  return execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes("esbuild") && line.includes("--service"))
+    .map((line) => Number.parseInt(line, 10));
+}
+
+t.test("a spare process that died is replaced", { skip: process.platform !== "linux" }, async (t) => {
+  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("x") } });
+  await rig.value();
+  for (let round = 0; round < 5; round++) {
+    const spares = execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], {
+      encoding: "utf8",
+    })
+      .split("\n")
+      .filter((line) => line.includes("--spare"))
+      .map((line) => Number.parseInt(line, 10));
+    const { workers } = rig.state();
+    t.ok(spares.length >= workers);
+    const idle = new Set(rig.of("worker.started").map(({ pid }) => pid));
+    for (const pid of spares) {
+      if (idle.has(pid)) continue;
+      process.kill(pid, "SIGKILL");
+      while (!readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) continue;
+    }
+    rig.saveAtOnce("src/api.ts", SAYS(`x-${round}`));
+    t.equal(await rig.value(), `x-${round}`);
+  }
+});
