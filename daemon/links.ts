@@ -19,7 +19,7 @@ export function linked(app: WantedApp, deployed: Deployed): ResolvedFunction[] {
   }));
 }
 
-/** Each is text, of outputs that are text. A variable that is not known yet is left out: code asks whether it is there, and "null" is not what it expects. */
+/** A variable that is not known yet is left out: code asks whether it is there, and "null" is not what it expects. */
 function known(
   environment: WantedApp["functions"][number]["environment"],
   lookup: (ref: string) => string | undefined,
@@ -27,7 +27,8 @@ function known(
   return Object.fromEntries(
     Object.entries(environment).flatMap(([name, value]) => {
       const text = resolveOutputs(value, lookup);
-      return text === null ? [] : [[name, text as string]];
+      if (text === null) return [];
+      return [[name, typeof text === "string" ? text : JSON.stringify(text)]];
     }),
   );
 }

@@ -152,6 +152,26 @@ export type WantedBucket = {
   /** Requests without TLS are refused. */
   readonly enforceHttps: boolean;
   readonly lifecycle: readonly WantedLifecycle[];
+  /** Further statements of its policy, beside what `access` and `enforceHttps` need. */
+  readonly policy: readonly WantedBucketPolicy[];
+};
+
+export type WantedBucketPolicy = {
+  readonly effect: "allow" | "deny";
+  readonly actions: readonly string[];
+  readonly principals:
+    | "*"
+    | readonly {
+        readonly type: "aws" | "service" | "federated" | "canonical";
+        readonly identifiers: readonly Text[];
+      }[];
+  readonly conditions: readonly {
+    readonly test: string;
+    readonly variable: string;
+    readonly values: readonly Text[];
+  }[];
+  /** Of the objects; "" is the bucket itself. */
+  readonly paths: readonly string[];
 };
 
 export type WantedLifecycle = {
@@ -255,7 +275,7 @@ export type LocalDatabase = {
   readonly host: string;
   readonly port: number;
   readonly username: string;
-  readonly password: string;
+  readonly password: Text;
 };
 
 /** A frontend, a service, or a free command: run locally in dev, deployed by a command of its own or by a template. */
@@ -327,9 +347,12 @@ export type WantedSecret = {
 /**
  * A value, somewhere in plain data, that is known once the app stands: text and references that are joined then. A
  * reference is a component's name and a path in what it gives: `MyApi.url`, `MyStack.outputs.QueueUrl`. One reference
- * alone stands for the value as it is, which may be a number or a list.
+ * alone stands for the value as it is, which may be a number or a list. `json` is data, with outputs in it, that
+ * becomes JSON text.
  */
-export type WantedOutput = { readonly [OUTPUT]: readonly (string | { readonly ref: string })[] };
+export type WantedOutput = {
+  readonly [OUTPUT]: readonly (string | { readonly ref: string } | { readonly json: unknown })[];
+};
 
 export const OUTPUT = "livedev:output";
 
@@ -344,9 +367,14 @@ export function resolveOutputs(value: unknown, lookup: (ref: string) => unknown)
   if (Array.isArray(value)) return value.map((item) => resolveOutputs(item, lookup));
   if (typeof value !== "object" || value === null) return value;
   if (OUTPUT in value) {
-    const parts = (value as WantedOutput)[OUTPUT].map((part) =>
-      typeof part === "string" ? part : lookup(part.ref),
-    );
+    const parts = (value as WantedOutput)[OUTPUT].map((part) => {
+      if (typeof part === "string") return part;
+      if ("ref" in part) return lookup(part.ref);
+      const known = references(part.json).every(
+        ({ component, path }) => lookup(`${component}.${path}`) !== undefined,
+      );
+      return known ? JSON.stringify(resolveOutputs(part.json, lookup)) : undefined;
+    });
     if (parts.includes(undefined)) return null;
     return parts.length === 1 ? parts[0] : parts.join("");
   }
@@ -359,6 +387,7 @@ export function references(value: unknown): { readonly component: string; readon
   if (!(OUTPUT in value)) return Object.values(value).flatMap(references);
   return (value as WantedOutput)[OUTPUT].flatMap((part) => {
     if (typeof part === "string") return [];
+    if (!("ref" in part)) return references(part.json);
     const dot = part.ref.indexOf(".");
     return [{ component: part.ref.slice(0, dot), path: part.ref.slice(dot + 1) }];
   });

@@ -13,8 +13,12 @@ export type App = {
   profile?: string;
   /** Points every AWS client elsewhere. */
   endpoint?: string;
+  /**
+   * What becomes of a component that leaves the config, and of a removed stage's: `retain` keeps buckets and databases,
+   * `retain-all` keeps everything. @default "retain"
+   */
   removal?: "remove" | "retain" | "retain-all";
-  /** Whether removing the stage is refused. */
+  /** Whether removing the stage is refused. @default false */
   protect?: boolean;
   /** `{ aws: { region, profile } }`. */
   providers?: Record<string, unknown>;

@@ -2,8 +2,8 @@
  * livedev.config.ts → the wanted app. Bundled by esbuild, evaluated in a process of its own, validated here. Each
  * load starts from the files; keeping the last good app is the caller's part.
  */
-import { access, mkdir, realpath } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { access, mkdir, readFile, realpath } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import type { WantedApp } from "../../proto/app.ts";
@@ -27,6 +27,7 @@ import { evaluate, type ChildResult, type OutputText } from "./child.ts";
 import { envFiles, readEnvFiles } from "./env-files.ts";
 import type { Evaluated, Place } from "./messages.ts";
 import { prefix } from "./problems.ts";
+import { templateFile } from "./stack.ts";
 import { unknownComponent, wantedApp } from "./wanted.ts";
 
 /** In this order; the first that exists is the config. */
@@ -145,16 +146,21 @@ export class Config {
     output.push(...child.output);
     for (const { stream, text } of child.output)
       log.info({ stream, text: redact(text) }, "the config printed");
-    return this.#judge(child, file);
+    const files = await readTemplates(child, project, inputs);
+    return this.#judge(child, file, files);
   }
 
-  #judge(child: ChildResult, file: string): { app: WantedApp; warnings: readonly string[] } | Failure {
+  #judge(
+    child: ChildResult,
+    file: string,
+    files: ReadonlyMap<string, string>,
+  ): { app: WantedApp; warnings: readonly string[] } | Failure {
     if (child.ended === "tooSlow") {
       return { error: configTooSlow(file, this.#options.limitMs ?? LIMIT_MS), place: { file } };
     }
     if (child.ended === "died") return { error: configDied(file, child), place: { file } };
     const { result } = child;
-    if (result.type === "evaluated") return this.#wanted(result, file);
+    if (result.type === "evaluated") return this.#wanted(result, file, files);
     if (result.type === "misshapen") {
       return {
         error: result.how === "noDefault" ? configNoDefault(file) : configNotConfig(file),
@@ -170,13 +176,19 @@ export class Config {
   #wanted(
     result: Extract<Evaluated, { type: "evaluated" }>,
     file: string,
+    files: ReadonlyMap<string, string>,
   ): { app: WantedApp; warnings: readonly string[] } | Failure {
     if (result.app === undefined || result.app === null) {
       return { error: configReturnedNothing(file), place: { file } };
     }
     const { AWS_REGION, AWS_DEFAULT_REGION } = this.#environment();
     const region = AWS_REGION ?? AWS_DEFAULT_REGION ?? "us-east-1";
-    const wanted = wantedApp(result, { stage: this.#options.stage, region });
+    const wanted = wantedApp(result, {
+      stage: this.#options.stage,
+      region,
+      dev: this.#options.dev ?? true,
+      files,
+    });
     if (wanted.ok) return wanted;
     const problems = wanted.problems.map(({ text, place }) => ({ text, place: place ?? { file } }));
     const sentences = problems.map(({ text, place }) => prefix(place) + text);
@@ -223,4 +235,26 @@ function toError({ error, place }: Failure): ConfigError {
     ...(place?.file !== undefined && { file: place.file }),
     ...(place?.line !== undefined && { line: place.line }),
   };
+}
+
+/** What stacks' templates hold, by the name that the config gives; one that cannot be read is an input all the same. */
+async function readTemplates(
+  child: ChildResult,
+  project: string,
+  inputs: Set<string>,
+): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>();
+  if (child.ended !== "evaluated" || child.result.type !== "evaluated") return files;
+  for (const component of child.result.components) {
+    const file = templateFile(component);
+    if (file === undefined) continue;
+    const path = resolve(project, file);
+    inputs.add(path);
+    try {
+      files.set(file, await readFile(path, "utf8"));
+    } catch {
+      // The validation says that it cannot be read, with the component's place.
+    }
+  }
+  return files;
 }

@@ -40,8 +40,9 @@ async function evaluate(order: Evaluate): Promise<void> {
   Object.assign(globalThis, { [EVALUATION]: evaluation });
   try {
     const sdk: Record<string, unknown> = await import(order.sdk);
-    const { $app, $config, $dev, $interpolate, $concat, aws, sst } = sdk;
-    Object.assign(globalThis, { $app, $config, $dev, $interpolate, $concat, aws, sst });
+    const { $app, $config, $dev, $interpolate, $concat, $jsonStringify, $resolve, aws, sst } = sdk;
+    const forOutputs = { $interpolate, $concat, $jsonStringify, $resolve };
+    Object.assign(globalThis, { $app, $config, $dev, ...forOutputs, aws, sst });
 
     const { default: config }: { default?: unknown } = await import(order.bundle);
     if (config === undefined) return finish({ type: "misshapen", how: "noDefault" });

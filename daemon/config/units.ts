@@ -16,3 +16,10 @@ export function sizeMb(text: string): number | undefined {
   if (count === undefined) return undefined;
   return Number(count) * (unit === "GB" ? 1024 : 1);
 }
+
+/** Of storage: "20 GB", "1 TB". Undefined where it is none. */
+export function sizeGb(text: string): number | undefined {
+  const [, count, unit] = /^(\d+(?:\.\d+)?) +(GB|TB)$/.exec(text.trim()) ?? [];
+  if (count === undefined) return undefined;
+  return Number(count) * (unit === "TB" ? 1024 : 1);
+}

@@ -130,8 +130,8 @@ void t.test("a .env that cannot be read is named", async (t) => {
 
 void t.test("a component that livedev does not have", async (t) => {
   t.match(
-    (await failing(t, config(`new aws.Bucket("Files");`))).message,
-    /:5: livedev has no component Bucket\. It has aws\.Function and Linkable/,
+    (await failing(t, config(`new aws.Dynamo("Table");`))).message,
+    /:5: livedev has no component Dynamo\. It has aws\.Function, aws\.Bucket, .*Secret and Linkable; other AWS resources are written as new aws\.Stack/,
   );
   t.match(
     (await failing(t, config(`new aws.Functoin("Api", {});`))).message,
@@ -157,17 +157,17 @@ void t.test("an output forced to text before it is known", async (t) => {
     (
       await failing(
         t,
-        config(`${body}new aws.Function("B", { handler: "b.handler", environment: { API: api.url } });`),
+        config(`${body}new aws.Function("B", { handler: "b.handler", description: api.url });`),
       )
     ).message,
-    /:6: aws\.Function "B": environment\.API is an output; Api\.url is known only once the app is deployed: write link: \[the component "Api"\] and read Resource\.Api/,
+    /:6: aws\.Function "B": description is an output; Api\.url is known only once the app is deployed: write link: \[the component "Api"\] and read Resource\.Api/,
   );
   t.match(
     (
       await failing(
         t,
         config(
-          `${body}new aws.Function("B", { handler: "b.handler", environment: { API: api.url.apply((url) => url + "/x") } });`,
+          `${body}new aws.Function("B", { handler: "b.handler", environment: { API: api.url.apply((url) => url.toUpperCase()) } });`,
         ),
       )
     ).message,

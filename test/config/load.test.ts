@@ -102,18 +102,21 @@ void t.test("a config sees .env, then .env.<stage>, and nothing of the daemon's 
   });
 });
 
-void t.test("inputs are the config, what it imports and the .env files, also those that are absent", async (t) => {
-  const { dir, config: open } = await project(t, {
-    "livedev.config.ts": `import { part } from "./infra/part.ts";\n${config("part();")}`,
-    "infra/part.ts": `import data from "./data.json"; import { aws } from "livedev";
+void t.test(
+  "inputs are the config, what it imports and the .env files, also those that are absent",
+  async (t) => {
+    const { dir, config: open } = await project(t, {
+      "livedev.config.ts": `import { part } from "./infra/part.ts";\n${config("part();")}`,
+      "infra/part.ts": `import data from "./data.json"; import { aws } from "livedev";
       export const part = () => new aws.Function("Api", { handler: data.handler });`,
-    "infra/data.json": `{ "handler": "src/api.handler" }`,
-  });
-  const result = await open.load();
-  t.match(good(result).app.functions, [{ handler: "src/api.handler" }]);
-  const names = [".env", ".env.ann", "infra/data.json", "infra/part.ts", "livedev.config.ts"];
-  t.strictSame([...result.inputs].sort(), names.map((name) => join(dir, name)).sort());
-});
+      "infra/data.json": `{ "handler": "src/api.handler" }`,
+    });
+    const result = await open.load();
+    t.match(good(result).app.functions, [{ handler: "src/api.handler" }]);
+    const names = [".env", ".env.ann", "infra/data.json", "infra/part.ts", "livedev.config.ts"];
+    t.strictSame([...result.inputs].sort(), names.map((name) => join(dir, name)).sort());
+  },
+);
 
 void t.test("what a broken config imports is still watched, and so is a file that is missing", async (t) => {
   const {
@@ -147,24 +150,27 @@ void t.test("what the config prints is kept beside the result", async (t) => {
   ]);
 });
 
-void t.test("import.meta and __dirname are each file's own, and packages load from the project", async (t) => {
-  const { dir, config: open } = await project(t, {
-    "livedev.config.ts": `import { here } from "./infra/here.ts"; import dep from "dep"; import own from "own";
+void t.test(
+  "import.meta and __dirname are each file's own, and packages load from the project",
+  async (t) => {
+    const { dir, config: open } = await project(t, {
+      "livedev.config.ts": `import { here } from "./infra/here.ts"; import dep from "dep"; import own from "own";
       ${config(`return { here, dep, own, dir: import.meta.dirname, url: import.meta.url };`)}`,
-    "infra/here.ts": "export const here: string = __dirname;",
-    "node_modules/dep/package.json": `{ "name": "dep", "version": "1.0.0", "main": "index.js" }`,
-    "node_modules/dep/index.js": "module.exports = 'installed';",
-    "node_modules/own/package.json": `{ "name": "own", "version": "1.0.0", "exports": "./index.mjs" }`,
-    "node_modules/own/index.mjs": "export default 'esm';",
-  });
-  t.strictSame(good(await open.load()).app.outputs, {
-    here: join(dir, "infra"),
-    dep: "installed",
-    own: "esm",
-    dir,
-    url: `file://${join(dir, "livedev.config.ts")}`,
-  });
-});
+      "infra/here.ts": "export const here: string = __dirname;",
+      "node_modules/dep/package.json": `{ "name": "dep", "version": "1.0.0", "main": "index.js" }`,
+      "node_modules/dep/index.js": "module.exports = 'installed';",
+      "node_modules/own/package.json": `{ "name": "own", "version": "1.0.0", "exports": "./index.mjs" }`,
+      "node_modules/own/index.mjs": "export default 'esm';",
+    });
+    t.strictSame(good(await open.load()).app.outputs, {
+      here: join(dir, "infra"),
+      dep: "installed",
+      own: "esm",
+      dir,
+      url: `file://${join(dir, "livedev.config.ts")}`,
+    });
+  },
+);
 
 void t.test("the first of .ts, .mts, .js and .mjs is the config", async (t) => {
   const js = config("").replace("shop", "plain");

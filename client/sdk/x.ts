@@ -1,0 +1,2 @@
+/** SST's folder for what is new there. */
+export { DevCommand } from "./processes.ts";

@@ -1,0 +1,19 @@
+import { z } from "zod";
+
+import { parse, type Read } from "./reading.ts";
+import { anyText, given, reference } from "./values.ts";
+
+const schema = z.strictObject({ placeholder: anyText("write a string").optional() });
+
+export const readSecret: Read = (component, _, notes) => {
+  const name = String(component.name);
+  const linked = { properties: { value: reference(name, "value") }, permissions: [] };
+  const args = parse(schema, component.args, component, notes);
+  if (args === undefined) return { linked };
+  return {
+    linked,
+    add: ({ secrets }) => {
+      secrets.push({ name, ...given({ placeholder: args.placeholder }) });
+    },
+  };
+};
