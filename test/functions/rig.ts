@@ -238,6 +238,21 @@ export function wanted(name: string, { nodejs, ...more }: Wanted = {}): Resolved
   };
 }
 
+export const MB = 1024 * 1024;
+
+/** How much more memory this process holds at most while `work` runs. */
+export async function growth<T>(work: () => Promise<T>): Promise<{ value: T; grewMb: number }> {
+  const before = process.memoryUsage.rss();
+  let most = before;
+  const timer = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 20);
+  try {
+    const value = await work();
+    return { value, grewMb: Math.round((Math.max(most, process.memoryUsage.rss()) - before) / MB) };
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 /** File systems count time in steps of 4 ms: what was written now is told from what is written during a build. */
 function settle(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6);
