@@ -9,6 +9,7 @@ const PACKAGES = {
   "json-rpc-2.0": ["daemon/rpc", "client"],
   ws: ["daemon/bridge", "daemon/rpc", "daemon/debug", "stub", "client"],
   esbuild: ["daemon/functions", "daemon/config"],
+  chokidar: ["daemon/watch"],
   "better-sqlite3": ["daemon/store"],
   ssh2: ["daemon/tunnel"],
   "@aws-sdk/client-ec2": ["daemon/tunnel", "daemon/aws"],

@@ -27,6 +27,8 @@ export const PROGRAMS = {
   sdk: program("sdk.js"),
   /** History's reader thread. */
   historyReader: program("history-reader.js"),
+  /** The thread that watches files. */
+  watchThread: program("watch-thread.js"),
 } as const;
 
 function findRoot(from: string): string {

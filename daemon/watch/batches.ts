@@ -65,11 +65,11 @@ export class Batches {
     this.#floodEvents = options.floodEvents;
   }
 
-  /** An event of the kernel, whether or not its path matters. */
-  count(): void {
+  /** Events of the kernel, whether or not their paths matter. */
+  count(events = 1): void {
     const now = performance.now();
     if (now - this.#counted.since > FLOOD_WITHIN_MS) this.#counted = { since: now, events: 0 };
-    this.#counted.events += 1;
+    this.#counted.events += events;
     if (this.#state.is === "flooded") this.#state.last = now;
     else if (this.#counted.events > this.#floodEvents) this.flood();
   }

@@ -8,14 +8,14 @@ export class Inputs {
   /** Folder → the files anywhere below it. */
   readonly #below = new Map<string, Set<string>>();
 
-  /** Replaces the files; gives back what is new and what was let go. */
-  set(files: readonly string[]): { readonly added: readonly string[]; readonly removed: readonly string[] } {
+  /** Replaces the files; gives back what is new. */
+  set(files: readonly string[]): readonly string[] {
     const wanted = new Set(files);
     const removed = [...this.#files].filter((file) => !wanted.has(file));
     const added = [...wanted].filter((file) => !this.#files.has(file));
     for (const file of removed) this.#delete(file);
     for (const file of added) this.#add(file);
-    return { added, removed };
+    return added;
   }
 
   has(path: string): boolean {
@@ -26,8 +26,9 @@ export class Inputs {
     return this.#below.get(folder) ?? NONE;
   }
 
-  in(folder: string): string[] {
-    return [...this.below(folder)].filter((file) => dirname(file) === folder);
+  /** Those in which a file is expected, in order. */
+  folders(): string[] {
+    return [...new Set([...this.#files].map(dirname))].sort();
   }
 
   [Symbol.iterator](): Iterator<string> {

@@ -1,26 +1,25 @@
 /**
  * Changed paths of a project, in batches. They are hints: whoever builds verifies by stat what it read.
  *
- *     apply ─► inputs, trees ─► folders (one kernel watch each) ─► changed(path) ─► batches ─► onBatch
- *                                   └── no more watches ─► poll (stat of each input) ──┘
+ *     apply ─► inputs, trees ─► folders ⇄ thread (chokidar, one kernel watch per folder)
+ *                                  ├─ told ─► changed(path) ─► batches ─► onBatch
+ *                                  └─ no more watches ─► poll (stat of each input) ─┘
  *
  * Watched are the trees of `folders`, without what names.ts leaves out, and each of `files`, wherever it is: by a watch
  * on its folder, or, where that does not exist yet, on the nearest one above it. A path is told as it was asked for;
  * symbolic links inside a tree are not followed, since a build's inputs are real paths and are in `files`.
- *
- * The kernel is asked directly, without a watcher library: see ARCHITECTURE.md.
  */
 import { readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename, dirname, resolve, sep } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 
 import { watchesExhausted } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { Batches, type Batch } from "./batches.ts";
-import { Folders, type Extent } from "./folders.ts";
+import { Folders } from "./folders.ts";
 import { ancestors, Inputs } from "./inputs.ts";
-import { isIgnoredFolder, isNoise } from "./names.ts";
+import { isInTree, isNoise } from "./names.ts";
 import { Poll } from "./poll.ts";
 
 export type { Batch };
@@ -52,11 +51,13 @@ export class Watch implements AsyncDisposable {
   readonly #identity: string;
   readonly #options: WatchOptions;
   readonly #scope = new Scope();
-  /** Wall clock, rounded up: what was written before is no news. */
-  readonly #openedAt = Date.now() + 1;
   readonly #inputs = new Inputs();
   readonly #folders: Folders;
   readonly #batches: Batches;
+  /** Wall clock, rounded up: what was written before is no news. */
+  #checkedAt = Date.now() + 1;
+  /** Folder → when it and all below it came under watch, wall clock. */
+  readonly #placedAt = new Map<string, number>();
   #trees: ReadonlySet<string> = new Set();
   #poll: Poll | undefined;
   #settled: Promise<unknown> = Promise.resolve();
@@ -76,15 +77,20 @@ export class Watch implements AsyncDisposable {
     this.#options = options;
     this.#batches = new Batches({
       give: options.onBatch,
-      flooded: () => void this.#folders.renew(),
+      flooded: () => this.#renew(),
       floodEvents: floodEvents(),
     });
     this.#folders = new Folders({
-      extent: (folder) => this.#extent(folder),
-      counted: () => this.#batches.count(),
-      changed: (path, extent) => this.#changed(path, extent),
-      placed: (folder) => void this.#lookBack(this.#inputs.in(folder)),
-      lost: (folder) => void this.#lost(folder),
+      log: options.log,
+      told: (paths, events) => {
+        this.#batches.count(events);
+        for (const path of paths) this.#changed(path);
+      },
+      placed: (folder, at) => {
+        this.#placedAt.set(folder, at);
+        void this.#lookBack(this.#inputs.below(folder));
+      },
+      blind: () => this.#batches.flood(),
       refused: (error) => this.#refused(error),
     });
     this.#scope.defer(() => this.#batches.close());
@@ -98,18 +104,12 @@ export class Watch implements AsyncDisposable {
   /** The only way it is configured: what is watched. Does nothing when called twice. */
   apply(wanted: WatchWanted): void {
     if (this.#scope.closed) return;
-    const trees = new Set(wanted.folders.map((folder) => resolve(this.#root, folder)));
-    const known = this.#trees;
-    const newTrees = [...trees].filter((tree) => !known.has(tree));
-    const fewerTrees = [...known].some((tree) => !trees.has(tree));
-    this.#trees = trees;
-    const { added, removed } = this.#inputs.set(wanted.files);
-    if (fewerTrees || removed.length > 0) this.#folders.reconsider();
-    // The folders of inputs first: they are watched before the walk through a large project comes to them.
-    const entering = this.#enterAll(new Set(added.map(dirname)), added).then(() =>
-      this.#enterAll(newTrees, []),
-    );
-    this.#settled = Promise.all([this.#settled, entering]);
+    this.#trees = new Set(wanted.folders.map((folder) => resolve(this.#root, folder)));
+    const added = this.#inputs.set(wanted.files);
+    const applied = this.#folders
+      .apply({ trees: [...this.#trees], places: this.#inputs.folders() })
+      .then(() => this.#lookBack(added));
+    this.#settled = Promise.all([this.#settled, applied]);
   }
 
   /** Settles when the watches for all that was asked for so far stand. */
@@ -121,56 +121,31 @@ export class Watch implements AsyncDisposable {
     await this.#scope.close();
   }
 
-  async #enterAll(folders: Iterable<string>, files: readonly string[]): Promise<void> {
-    for (const folder of folders) await this.#enter(folder);
-    await this.#lookBack(files);
-  }
-
-  /** Watches the folder, or the nearest one above it that exists, through which it will come. */
-  async #enter(folder: string): Promise<void> {
-    if (await this.#folders.place(folder)) return;
-    for (const above of ancestors(folder)) {
-      // Fresh: the folder may have come in between.
-      if (await this.#folders.place(above, true)) return;
-    }
-  }
-
-  #extent(folder: string): Extent {
-    for (const tree of this.#trees) {
-      if (folder === tree) return "tree";
-      const inside = folder.startsWith(tree.endsWith(sep) ? tree : tree + sep);
-      if (inside && !folder.slice(tree.length).split(sep).some(isIgnoredFolder)) return "tree";
-    }
-    if (this.#inputs.below(folder).size > 0) return "place";
-    const prefix = folder.endsWith(sep) ? folder : folder + sep;
-    return [...this.#trees].some((tree) => tree.startsWith(prefix)) ? "place" : "none";
-  }
-
-  #changed(path: string, extent: Extent): void {
+  #changed(path: string): void {
     if (path === this.#root) void this.#checkRoot();
     const below = this.#inputs.below(path);
     const asked = this.#inputs.has(path) || below.size > 0;
-    if (asked || (extent === "tree" && !isNoise(basename(path)))) this.#batches.add(path);
+    if (asked || (isInTree(this.#trees, dirname(path)) && !isNoise(basename(path)))) this.#batches.add(path);
     for (const file of below) this.#batches.add(file);
   }
 
-  async #lost(folder: string): Promise<void> {
-    if (this.#scope.closed) return;
-    this.#changed(folder, "tree");
-    await this.#checkRoot();
-    if (!this.#gone) await this.#enter(folder);
+  /** An overflow has just been given. */
+  #renew(): void {
+    this.#checkedAt = Date.now() - TICK_MS;
+    this.#folders.renew();
   }
 
   /** Tells of files that changed between the moment that somebody read them and the moment that their watch stood. */
-  async #lookBack(files: readonly string[]): Promise<void> {
+  async #lookBack(files: Iterable<string>): Promise<void> {
     for (const file of files) {
-      const placedAt = this.#folders.placedAt(dirname(file));
-      if (placedAt === undefined || Date.now() - placedAt > BLIND_MS) continue;
+      const placedAt = Math.max(...[...ancestors(file)].map((folder) => this.#placedAt.get(folder) ?? 0));
+      if (Date.now() - placedAt > BLIND_MS) continue;
       const changedAt = await stat(file).then(
         ({ ctimeMs }) => ctimeMs,
         () => -1,
       );
-      const blindSince = Math.max(this.#openedAt, placedAt - BLIND_MS);
+      if (this.#scope.closed) return;
+      const blindSince = Math.max(this.#checkedAt, placedAt - BLIND_MS);
       if (changedAt > blindSince && changedAt <= placedAt + TICK_MS) this.#batches.add(file);
     }
   }

@@ -30,8 +30,8 @@ void t.test(
   async (t) => {
     const rig = new WatchRig(t, { "src/api.ts": "", "src/b.ts": "", "moved/x.ts": "" });
     await rig.watch(t);
-    // While this loop runs nobody reads the queue, so that it really overflows; what comes after is dropped. Each
-    // event differs from the one before, which the kernel would merge; and costs no writing to the disk.
+    // As many events as the kernel's queue holds: it overflows where the thread, busy with them, reads too slowly.
+    // Each differs from the one before, which the kernel would merge; and costs no writing to the disk.
     const length = Number(readFileSync(QUEUE, "utf8"));
     const now = new Date();
     for (let n = 0; n <= length; n += 1)

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 
 import type { Test } from "tap";
 
-import { silentLog } from "../../daemon/lib/log.ts";
+import { silentLog, type Log } from "../../daemon/lib/log.ts";
 import { Watch, type Batch } from "../../daemon/watch/watch.ts";
 
 export class WatchRig {
@@ -35,7 +35,7 @@ export class WatchRig {
   }
 
   /** Its walk goes on behind. */
-  async open(t: Test, options: { root?: string; onGone?: () => void } = {}): Promise<Watch> {
+  async open(t: Test, options: { root?: string; onGone?: () => void; log?: Log } = {}): Promise<Watch> {
     const watch = await Watch.open({
       root: this.project,
       log: silentLog,
@@ -48,7 +48,7 @@ export class WatchRig {
 
   async watch(
     t: Test,
-    options: { root?: string; files?: string[]; onGone?: () => void } = {},
+    options: { root?: string; files?: string[]; onGone?: () => void; log?: Log } = {},
   ): Promise<Watch> {
     const { files = [], ...rest } = options;
     const watch = await this.open(t, rest);

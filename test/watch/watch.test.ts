@@ -1,7 +1,9 @@
 import {
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -11,9 +13,11 @@ import {
 } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
 
 import t from "tap";
 
+import { openLog } from "../../daemon/lib/log.ts";
 import { WatchRig } from "./rig.ts";
 
 void t.test("a save is told within milliseconds, with the moment of its first change", async (t) => {
@@ -243,8 +247,10 @@ void t.test("a save while the walk through the project is still under way is tol
   const rig = new WatchRig(t, files);
   const last = rig.path("z99/y/x.ts");
   const watch = await rig.open(t);
+  const opened = Date.now() + 1;
   watch.apply({ folders: ["."], files: [last] });
-  rig.save("z99/y/x.ts", "saved");
+  // Time stamps of files move in steps of the kernel's clock.
+  while (statSync(last).ctimeMs <= opened) rig.save("z99/y/x.ts", "saved");
   await rig.told(last);
 });
 
@@ -281,6 +287,10 @@ void t.test("a root that does not exist is refused", async (t) => {
 });
 
 void t.test("closed, it tells nothing and holds no watch", async (t) => {
+  const threads: Worker[] = [];
+  const started = (thread: Worker) => threads.push(thread);
+  process.on("worker", started);
+  t.teardown(() => process.off("worker", started));
   const rig = new WatchRig(t, { "src/api.ts": "" });
   const watch = await rig.watch(t);
   const second = await rig.watch(t);
@@ -292,5 +302,53 @@ void t.test("closed, it tells nothing and holds no watch", async (t) => {
   rig.save("src/api.ts", "2");
   await third.toldUntilNow();
   t.same(rig.batches, []);
-  t.equal(process.getActiveResourcesInfo().filter((name) => name === "FSEventWrap").length, 1);
+  t.same(
+    threads.map(({ threadId }) => threadId === -1),
+    [true, true, false],
+  );
+  if (process.platform !== "linux") return;
+  const held = readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "closed meanwhile";
+    }
+  });
+  t.equal(held.filter((file) => file === "anon_inode:inotify").length, 1);
 });
+
+void t.test(
+  "a watching thread that dies is replaced, with one overflow; when it dies again, inputs are asked for by stat",
+  async (t) => {
+    const threads: Worker[] = [];
+    let ready = () => {};
+    const started = (thread: Worker) => {
+      threads.push(thread);
+      ready();
+    };
+    process.on("worker", started);
+    t.teardown(() => process.off("worker", started));
+    const logged: string[] = [];
+    const log = openLog({ write: (line) => logged.push(String(JSON.parse(line).msg)) }, "info");
+    const rig = new WatchRig(t, { "src/api.ts": "1" });
+    const file = rig.path("src/api.ts");
+    await rig.watch(t, { files: [file], log });
+
+    const restarted = new Promise<void>((resolve) => (ready = resolve));
+    await threads[0]?.terminate();
+    await restarted;
+    await rig.next(({ overflow }) => overflow);
+    rig.save("src/api.ts", "2");
+    await rig.told(file);
+    t.notOk(rig.batches.some(({ overflow }) => overflow));
+    t.match(logged, [/thread that watches files ended/]);
+
+    await threads[1]?.terminate();
+    const told = rig.told(file);
+    const saving = setInterval(() => rig.save("src/api.ts", `${performance.now()}`), 100);
+    await told;
+    clearInterval(saving);
+    t.match(logged.slice(1), [/thread that watches files ended/, /looked for twice a second/]);
+    t.equal(threads.length, 2);
+  },
+);
