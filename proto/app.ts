@@ -306,7 +306,7 @@ export type ProcessKind =
 
 export type WantedDevProcess = {
   /** For the shell. */
-  readonly command: string;
+  readonly command: Text;
   /** Relative to the project. */
   readonly directory: string;
   /** Where it answers, as far as the config knows. */
@@ -321,12 +321,12 @@ export type WantedProcessDeploy =
   /** There is nothing of it in AWS. */
   | { readonly by: "nothing" }
   /** With the component's environment and links. The URL is what it prints last, where `url` is absent. */
-  | { readonly by: "command"; readonly command: string; readonly directory: string; readonly url?: Text }
+  | { readonly by: "command"; readonly command: Text; readonly directory: string; readonly url?: Text }
   /** Files in S3, behind CloudFront. Outputs: `url`. */
   | {
       readonly by: "files";
       /** Run first, with the component's environment. Absent: `output` is there already. */
-      readonly build?: string;
+      readonly build?: Text;
       readonly directory: string;
       /** The folder of the files, relative to the project. */
       readonly output: string;

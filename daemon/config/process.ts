@@ -18,8 +18,11 @@ import {
 } from "./reading.ts";
 import { anyText, flag, given, isObject, notThis, path, reference, text } from "./values.ts";
 
+/** Outputs may be in it: an ARN that a command is given. */
 const command = (example: string) =>
-  text(`write a command, "${example}"`).min(1, { error: `write a command, "${example}"` });
+  anyText(`write a command, "${example}"`).refine((value) => value !== "", {
+    error: `write a command, "${example}"`,
+  });
 
 const dev = z
   .strictObject(
@@ -86,7 +89,7 @@ function page(example: string) {
 }
 
 const service = z.strictObject(
-  { ...common, cluster: z.unknown() },
+  { ...common, cluster: z.unknown().optional() },
   { error: notThis('write { dev: { command: "node src/worker.ts" } }') },
 );
 

@@ -93,8 +93,8 @@ export function placement(options: {
         {
           privateSubnets: ids.optional(),
           subnets: ids.optional(),
-          publicSubnets: z.unknown(),
-          id: z.unknown(),
+          publicSubnets: z.unknown().optional(),
+          id: z.unknown().optional(),
           securityGroups:
             options.securityGroups === "needed"
               ? anyTexts('write a list of ids, ["sg-…"]')

@@ -98,7 +98,9 @@ function named(components: readonly RawComponent[], notes: Notes): RawComponent[
   const first = new Map<string, RawComponent>();
   return components.filter((component) => {
     const { name, kind, place } = component;
-    if (typeof name !== "string" || !/^[A-Za-z][A-Za-z0-9_]{0,49}$/.test(name) || name === "App") {
+    // SST lets dev commands be called as one likes: "Prisma Studio".
+    const valid = kind === "DevCommand" ? /^[A-Za-z][\w :-]{0,49}$/ : /^[A-Za-z][A-Za-z0-9_]{0,49}$/;
+    if (typeof name !== "string" || !valid.test(name) || name === "App") {
       const shown = typeof name === "string" ? JSON.stringify(name) : "not a string";
       const reason =
         name === "App"
