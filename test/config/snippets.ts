@@ -2,6 +2,8 @@
  * What SST's documentation shows of the components that livedev has, page by page, after its API: each is the body of
  * a `run()`. Names are `My…`; `page()` makes them unique, so that one config holds a whole page.
  */
+import { readFileSync } from "node:fs";
+
 export const PAGES: Readonly<Record<string, readonly string[]>> = {
   Live: [
     `new sst.aws.Function("MyFunction", { handler: "src/lambda.handler" });`,
@@ -274,15 +276,21 @@ export function page(name: string): string {
     .replaceAll(/sst\.(Secret|Linkable)/g, "$1");
 }
 
+/** The examples of docs/components.md. */
+export function documented(): string[] {
+  const text = readFileSync(new URL("../../docs/components.md", import.meta.url), "utf8");
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, snippet = ""]) => snippet);
+}
+
 /** A whole config, of a page or of several. */
 export const configOf = (
   body: string,
-) => `import { $app, $concat, $config, $dev, $interpolate, $jsonStringify, $resolve, aws, Linkable, Secret, x } from "livedev";
+) => `import { $app, $concat, $config, $dev, $interpolate, $jsonStringify, $resolve, aws, DevCommand, Linkable, Secret, x } from "livedev";
 export default $config({
   app: (input) => ({ name: "shop", home: "aws", removal: input.stage === "production" ? "retain" : "remove", protect: input.stage === "production" }),
   async run() {
 ${body}
   },
 });
-export const used = [$app, $concat, $dev, $interpolate, $jsonStringify, $resolve, aws, Linkable, Secret, x];
+export const used = [$app, $concat, $dev, $interpolate, $jsonStringify, $resolve, aws, DevCommand, Linkable, Secret, x];
 `;
