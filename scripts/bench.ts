@@ -23,6 +23,7 @@ const json = process.argv.includes("--json");
 const ROUNDS = quick ? 5 : 20;
 const CALLS = quick ? 20 : 50;
 const SAVES = quick ? 6 : 25;
+const MODULES = 200;
 
 const EVENT = JSON.stringify({ text: "x".repeat(1_000) });
 
@@ -44,11 +45,36 @@ const FILES = {
     import { $config, aws } from "livedev";
     export default $config({
       app: () => ({ name: "bench", home: "local" }),
-      async run() { new aws.Function("Echo", { handler: "src/echo.handler", url: true }); },
+      async run() {
+        new aws.Function("Echo", { handler: "src/echo.handler", url: true });
+        new aws.Function("Big", { handler: "src/big.handler", url: true });
+      },
     });`,
   "src/echo.ts": `import { word } from "./word.ts";\nexport const handler = async (event: unknown) => ({ event, word });\n`,
   "src/word.ts": `export const word = "word-0";\n`,
+  ...bigModules(),
 };
+
+/** A handler over 200 modules of some 3 KB, the last of which is the one that is saved. */
+function bigModules(): Record<string, string> {
+  const names = Array.from({ length: MODULES - 2 }, (_, index) => `module${index}`);
+  const lines = Array.from(
+    { length: 60 },
+    (_, line) => `  if (n === ${line}) return String(n * ${line}) + "${line}";`,
+  );
+  const modules = names.map((name) => [
+    `src/big/${name}.ts`,
+    `export function ${name}(n: number): string {\n${lines.join("\n")}\n  return "${name}";\n}\n`,
+  ]);
+  const imports = names.map((name) => `import { ${name} } from "./big/${name}.ts";\n`).join("");
+  const all = `const all = [${names.join(", ")}];\n`;
+  const handler = `export const handler = async () => ({ word, length: all.map((one, n) => one(n)).join("").length });\n`;
+  return {
+    ...Object.fromEntries(modules),
+    "src/big/word.ts": `export const word = "word-0";\n`,
+    "src/big.ts": `${imports}import { word } from "./big/word.ts";\n${all}${handler}`,
+  };
+}
 
 await using rig = Rig.open({ files: FILES });
 try {
@@ -56,7 +82,11 @@ try {
   const url = new URL(urls["Echo"] ?? "");
   await whole(url);
   await chain();
-  await reload(url);
+  await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
+  await reload(`reload, ${MODULES} modules`, new URL(urls["Big"] ?? ""), {
+    entry: "src/big.ts",
+    leaf: "src/big/word.ts",
+  });
 } finally {
   for (const child of children) child.kill("SIGKILL");
 }
@@ -90,11 +120,14 @@ async function chain(): Promise<void> {
   echo.close();
 }
 
-/** A save → the new code has answered, through the function URL; the floor is esbuild's own rebuild of the same. */
-async function reload(url: URL): Promise<void> {
+/**
+ * A save of a leaf → the new code has answered, through the function URL; the floor is esbuild's own rebuild of the
+ * same, and the start of a process.
+ */
+async function reload(name: string, url: URL, code: { entry: string; leaf: string }): Promise<void> {
   const bare = await context({
     absWorkingDir: rig.project,
-    entryPoints: ["src/echo.ts"],
+    entryPoints: [code.entry],
     bundle: true,
     platform: "node",
     format: "esm",
@@ -103,6 +136,8 @@ async function reload(url: URL): Promise<void> {
     outdir: "out",
   });
   await bare.rebuild();
+  // In use, so that a save finds it as it is while somebody works on it.
+  await post(Number(url.port), url.host, EVENT);
   const ours: number[] = [];
   const floor: number[] = [];
   const client = await rig.connect();
@@ -113,7 +148,7 @@ async function reload(url: URL): Promise<void> {
   for (let save = 1; save <= SAVES; save++) {
     const loaded = new Promise<string>((resolve) => (ready = resolve));
     const began = performance.now();
-    rig.save("src/word.ts", `export const word = "word-${save}";\n`);
+    rig.save(code.leaf, `export const word = "word-${save}";\n`);
     await loaded;
     const answer = await post(Number(url.port), url.host, EVENT);
     ours.push(performance.now() - began);
@@ -126,7 +161,7 @@ async function reload(url: URL): Promise<void> {
   }
   await client[Symbol.asyncDispose]();
   await bare.dispose();
-  add("reload: save to answer of new code", ours, floor, 2.5);
+  add(name, ours, floor, 2.5);
 }
 
 /** A bare Node process, from start to exit: what a reload without a spare would cost at least. */
