@@ -11,6 +11,7 @@ import { locate } from "./discovery.ts";
 import { cancelled, daemonSlow, notRunning } from "./errors.ts";
 import { greet, ourEnvironment } from "./greet.ts";
 import { openDaemon } from "./open-daemon.ts";
+import { VERSION } from "./programs.ts";
 
 export { LivedevError } from "../proto/errors.ts";
 export type { Cursor, LivedevEvent, RecordedEvent } from "../proto/events.ts";
@@ -37,6 +38,10 @@ export type ConnectOptions = {
   readonly signal?: AbortSignal | undefined;
   /** What the daemon compares with its own environment; where absent, AWS profile and region and PATH of ours. */
   readonly environment?: Record<string, string> | undefined;
+  /** Told once where the daemon is of another version than this client, though they understand each other. */
+  readonly onOtherVersion?:
+    | ((versions: { readonly daemon: string; readonly client: string }) => void)
+    | undefined;
   /** Told when the connection is lost, and when it is there again. */
   readonly onConnection?: ((state: ConnectionState) => void) | undefined;
 };
@@ -54,6 +59,8 @@ export async function connect(options: ConnectOptions = {}): Promise<LivedevClie
     const place = find();
     const greeted = await greet(place, environment, signal);
     if (greeted !== undefined) {
+      const { version } = greeted.hello;
+      if (version !== VERSION) options.onOtherVersion?.({ daemon: version, client: VERSION });
       return new LivedevClient({
         project: place.project,
         stage: greeted.hello.stage,

@@ -87,6 +87,10 @@ export const protocolDiffers = (
     "Run `livedevd restart`.",
   );
 
+/** Said beside a command's own output. */
+export const otherVersion = ({ daemon, client }: { readonly daemon: string; readonly client: string }) =>
+  `livedevd ${daemon} is running, this is livedev ${client}: \`livedevd restart\` makes them one.`;
+
 export const daemonUnresponsive = (seconds: number) =>
   new LivedevError(
     "daemon.unresponsive",

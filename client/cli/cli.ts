@@ -6,7 +6,8 @@ import { setMaxListeners } from "node:events";
 
 import { Command, CommanderError } from "commander";
 
-import { isInterrupt, LivedevError, messageOf, usage } from "../errors.ts";
+import type { ConnectOptions } from "../connect.ts";
+import { isInterrupt, LivedevError, messageOf, otherVersion, usage } from "../errors.ts";
 import { VERSION } from "../programs.ts";
 import { complete } from "./complete.ts";
 import { EXIT, type Exit } from "./exit.ts";
@@ -74,7 +75,10 @@ export class Cli {
   ): (this: Command) => Promise<void> {
     const done = (exit: number) => (this.#exit = exit);
     return async function (this: Command) {
-      done((await run({ args: this.args, options: this.opts<Options>() })) ?? EXIT.done);
+      // Passed on to connect() with the rest.
+      const onOtherVersion: ConnectOptions["onOtherVersion"] = (versions) => note(otherVersion(versions));
+      const options = { ...this.opts<Options>(), onOtherVersion };
+      done((await run({ args: this.args, options })) ?? EXIT.done);
     };
   }
 

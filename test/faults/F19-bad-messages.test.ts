@@ -38,7 +38,7 @@ function post(
       },
     );
     asked.on("error", reject);
-    if (typeof body === "string" || Buffer.isBuffer(body)) return asked.end(body);
+    if (typeof body === "string" || Buffer.isBuffer(body)) return void asked.end(body);
     void (async () => {
       for (const chunk of body) {
         if (asked.destroyed || asked.writableEnded) return;
