@@ -16,13 +16,20 @@ t.test(
       home: "local",
       region: "eu-west-1",
       watch: ["."],
+      buckets: [],
+      stacks: [],
+      vpcs: [],
+      databases: [],
+      processes: [],
+      secrets: [],
+      removal: "remove",
       functions: [wanted("Api", { link }), wanted("Other")],
     };
     const properties = (deployed: Parameters<typeof linked>[1]) =>
       linked(app, deployed)[0]?.link[0]?.properties;
     t.same(properties({}), { name: "other", nested: [null] });
-    t.same(properties({ Other: {} }), { name: "other", nested: [null] });
-    t.same(properties({ Other: { url: "http://127.0.0.1:1/" } }), {
+    t.same(properties({ Other: { functionArn: "arn" } }), { name: "other", nested: [null] });
+    t.same(properties({ Other: { functionArn: "arn", url: "http://127.0.0.1:1/" } }), {
       name: "other",
       nested: ["see http://127.0.0.1:1/books"],
     });
