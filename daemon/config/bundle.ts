@@ -3,7 +3,7 @@
  * failed: esbuild gives no metafile then, and the very file that must be mended would not be watched.
  */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { chmod, readFile } from "node:fs/promises";
 import { dirname, extname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -44,6 +44,8 @@ export async function bundleConfig(options: {
       },
       plugins: [packagesOutside(options.sdk, inputs), ownPlace(inputs)],
     });
+    // A config may hold what is nobody else's; esbuild writes as the user's umask says.
+    await chmod(file, 0o600);
     return { ok: true, file, inputs: [...inputs] };
   } catch (error) {
     if (!isBuildFailure(error)) throw error;

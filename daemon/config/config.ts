@@ -90,7 +90,7 @@ export class Config {
 
   static async open(options: ConfigOptions): Promise<Config> {
     const outDir = join(options.outDir, "config");
-    await mkdir(outDir, { recursive: true });
+    await mkdir(outDir, { recursive: true, mode: 0o700 });
     return new Config({ ...options, project: await realpath(options.project), outDir });
   }
 

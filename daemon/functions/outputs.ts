@@ -107,7 +107,7 @@ export class Outputs {
     if (linked === packages) return;
     await rm(link, { force: true });
     if (packages === undefined) return;
-    await mkdir(dirname(link), { recursive: true });
+    await mkdir(dirname(link), { recursive: true, mode: 0o700 });
     await symlink(packages, link, "junction");
   }
 
@@ -140,8 +140,12 @@ export class Outputs {
     const temporary = `${folder}.${(this.#temporaries += 1)}.tmp`;
     this.#writing.add(temporary);
     try {
-      await mkdir(temporary, { recursive: true });
-      await Promise.all(files.map((file) => writeFile(join(temporary, basename(file.path)), file.contents)));
+      await mkdir(temporary, { recursive: true, mode: 0o700 });
+      await Promise.all(
+        files.map(({ path, contents }) =>
+          writeFile(join(temporary, basename(path)), contents, { mode: 0o600 }),
+        ),
+      );
       await rm(folder, { recursive: true, force: true });
       await rename(temporary, folder);
     } finally {

@@ -15,6 +15,7 @@ export function openLog(destination: DestinationStream, spec = process.env["LIVE
 
 /** A component's log, at the level that `LIVEDEV_LOG` gives the component. */
 export function componentLog(log: Log, component: string, spec = process.env["LIVEDEV_LOG"] ?? ""): Log {
+  if (log === silentLog) return log;
   return log.child({ component }, { level: levelFor(component, spec) });
 }
 
