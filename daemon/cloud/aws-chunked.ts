@@ -47,24 +47,31 @@ export class AwsChunked extends Transform {
     }
     const line = this.#line();
     if (line === undefined) return false;
+    this.#take(line);
+    return true;
+  }
+
+  #take(line: string): void {
     switch (this.#step.is) {
       case "size": {
         const [size = ""] = line.split(";");
         if (!/^[0-9a-f]{1,12}$/i.test(size.trim())) throw incomplete();
         const left = Number.parseInt(size, 16);
         this.#step = left === 0 ? { is: "trailers" } : { is: "data", left };
-        return true;
+        break;
       }
       case "afterData":
         if (line !== "") throw incomplete();
         this.#step = { is: "size" };
-        return true;
+        break;
       case "trailers": {
         const colon = line.indexOf(":");
         if (colon > 0)
           this.trailers[line.slice(0, colon).trim().toLowerCase()] = line.slice(colon + 1).trim();
-        return true;
+        break;
       }
+      case "data":
+        throw new Error("a chunk's bytes are no line");
     }
   }
 

@@ -149,6 +149,7 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
       case "deploy.started":
       case "deploy.stepped":
       case "deploy.finished":
+      case "stage.lost":
       case "deploy.failed":
         break;
     }

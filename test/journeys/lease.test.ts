@@ -1,5 +1,5 @@
 /** Two laptops on one stage: two projects with a state of their own each, one account behind both. */
-import t from "tap";
+import t, { type Test } from "tap";
 
 import { TestCloud } from "../cloud/rig.ts";
 import { Rig } from "../support/rig.ts";
@@ -13,8 +13,8 @@ export async function handler(event: { until?: string }) {
 }
 `;
 
-async function laptops(t: typeof import("tap").default | import("tap").Test) {
-  const cloud = await TestCloud.open(t as import("tap").Test);
+async function laptops(t: Test) {
+  const cloud = await TestCloud.open(t);
   const { endpoint, region, accessKeyId, secretAccessKey } = cloud.serving;
   const laptop = (word: string) => {
     const rig = Rig.open({

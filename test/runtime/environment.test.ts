@@ -8,22 +8,28 @@ import { alive, invocation, NEVER, openFunction, openProgram, openRig, shown } f
 
 const linux = process.platform === "linux" ? {} : { skip: "reads /proc" };
 
-void t.test("kill -9 in mid-invocation: the answer names the signal and the last output, at once", async (t) => {
-  const rig = await openFunction(t, {
-    "index.mjs": `export const handler = async () => { for (let i = 1; i <= 30; i++) console.log("line " + i); process.stdout.write("half"); setInterval(() => {}, 1000); await new Promise(() => {}); };`,
-  });
-  const answer = rig.invoke();
-  await rig.line("line 30");
-  const killed = performance.now();
-  process.kill(rig.environment.pid, "SIGKILL");
-  const { errorType, value } = shown(await answer);
-  t.ok(performance.now() - killed < 1000);
-  t.equal(errorType, "Runtime.ExitError");
-  t.match(value.errorMessage, /^RequestId: request-1 Error: Runtime exited with error: signal: killed \(SIGKILL\)$/);
-  t.equal(value.stackTrace.length, 20);
-  t.equal(value.stackTrace.at(-1), "half");
-  t.same(await rig.environment.exited, { code: null, signal: "SIGKILL" });
-});
+void t.test(
+  "kill -9 in mid-invocation: the answer names the signal and the last output, at once",
+  async (t) => {
+    const rig = await openFunction(t, {
+      "index.mjs": `export const handler = async () => { for (let i = 1; i <= 30; i++) console.log("line " + i); process.stdout.write("half"); setInterval(() => {}, 1000); await new Promise(() => {}); };`,
+    });
+    const answer = rig.invoke();
+    await rig.line("line 30");
+    const killed = performance.now();
+    process.kill(rig.environment.pid, "SIGKILL");
+    const { errorType, value } = shown(await answer);
+    t.ok(performance.now() - killed < 1000);
+    t.equal(errorType, "Runtime.ExitError");
+    t.match(
+      value.errorMessage,
+      /^RequestId: request-1 Error: Runtime exited with error: signal: killed \(SIGKILL\)$/,
+    );
+    t.equal(value.stackTrace.length, 20);
+    t.equal(value.stackTrace.at(-1), "half");
+    t.same(await rig.environment.exited, { code: null, signal: "SIGKILL" });
+  },
+);
 
 void t.test("a handler that loops for ever is killed with its environment, within a bound", async (t) => {
   const rig = await openFunction(t, {
@@ -40,24 +46,27 @@ void t.test("a handler that loops for ever is killed with its environment, withi
   t.same(await rig.environment.exited, { code: null, signal: "SIGKILL" });
 });
 
-void t.test("the whole process group goes: children that ignore SIGTERM, also when their parent died first", async (t) => {
-  for (const ending of ["dispose", "exit"] as const) {
-    const rig = await openFunction(t, {
-      "index.mjs": `import { spawn } from "node:child_process";
+void t.test(
+  "the whole process group goes: children that ignore SIGTERM, also when their parent died first",
+  async (t) => {
+    for (const ending of ["dispose", "exit"] as const) {
+      const rig = await openFunction(t, {
+        "index.mjs": `import { spawn } from "node:child_process";
         const child = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => {}); process.on("SIGHUP", () => {}); console.log("child up"); setInterval(() => {}, 1000)'], { stdio: "inherit" });
         export const handler = async ({ exit }) => { if (exit) process.exit(1); return child.pid; };`,
-    });
-    const pid = shown(await rig.invoke()).value as number;
-    await rig.line("child up");
-    t.ok(alive(pid));
-    if (ending === "exit") await rig.invoke({ exit: true });
-    else await rig.environment[Symbol.asyncDispose]();
-    await rig.environment.exited;
-    // A killed orphan is reaped by init a moment later.
-    while (alive(pid) && (await stateOf(pid)) !== "Z") await sleep(5);
-    t.pass(`gone after ${ending}`);
-  }
-});
+      });
+      const pid = shown(await rig.invoke()).value as number;
+      await rig.line("child up");
+      t.ok(alive(pid));
+      if (ending === "exit") await rig.invoke({ exit: true });
+      else await rig.environment[Symbol.asyncDispose]();
+      await rig.environment.exited;
+      // A killed orphan is reaped by init a moment later.
+      while (alive(pid) && (await stateOf(pid)) !== "Z") await sleep(5);
+      t.pass(`gone after ${ending}`);
+    }
+  },
+);
 
 void t.test("a program that cannot be started is an answer", async (t) => {
   const rig = await openRig(t, { command: ["/nowhere/node"] });
@@ -131,7 +140,8 @@ void t.test("an invocation given up before it was handed out leaves the environm
 });
 
 void t.test("nothing is left after open and close, twenty times", async (t) => {
-  const handles = () => process.getActiveResourcesInfo().filter((name) => /TCP|Pipe|Process|Timeout/.test(name)).length;
+  const handles = () =>
+    process.getActiveResourcesInfo().filter((name) => /TCP|Pipe|Process|Timeout/.test(name)).length;
   const before = handles();
   for (let i = 0; i < 20; i++) {
     const environment = await ExecutionEnvironment.open({

@@ -29,7 +29,11 @@ void t.test("what a handler throws is posted in the shape of AWS's Node runtime"
   t.strictSame(await value("number"), { errorType: "number", errorMessage: "5", trace: [] });
   t.match(await value("nasty"), { errorType: "handled" });
   const odd = shown(await rig.invoke({ what: "line break" }));
-  t.match(odd, { errorType: "a?b ?", value: { errorType: "a\nb ü" } }, "the header is made safe, the body is not touched");
+  t.match(
+    odd,
+    { errorType: "a?b ?", value: { errorType: "a\nb ü" } },
+    "the header is made safe, the body is not touched",
+  );
 });
 
 void t.test("stacks are mapped to the sources", async (t) => {
@@ -103,16 +107,19 @@ void t.test("an uncaught exception in an invocation is its answer, and the end o
   t.match(await rig.line("Uncaught Exception"), { stream: "stderr" });
 });
 
-void t.test("a rejection that nobody handles is the invocation's answer, with the reason's stack", async (t) => {
-  const rig = await openFunction(t, {
-    "index.mjs": `export const handler = () => { Promise.reject(new Error("forgotten")); return new Promise(() => {}); };`,
-  });
-  const { errorType, value } = shown(await rig.invoke());
-  t.equal(errorType, "Runtime.UnhandledPromiseRejection");
-  t.equal(value.errorMessage, "Error: forgotten");
-  t.match(value.trace[1], /index\.mjs:1/);
-  t.same(await rig.environment.exited, { code: 128, signal: null });
-});
+void t.test(
+  "a rejection that nobody handles is the invocation's answer, with the reason's stack",
+  async (t) => {
+    const rig = await openFunction(t, {
+      "index.mjs": `export const handler = () => { Promise.reject(new Error("forgotten")); return new Promise(() => {}); };`,
+    });
+    const { errorType, value } = shown(await rig.invoke());
+    t.equal(errorType, "Runtime.UnhandledPromiseRejection");
+    t.equal(value.errorMessage, "Error: forgotten");
+    t.match(value.trace[1], /index\.mjs:1/);
+    t.same(await rig.environment.exited, { code: 128, signal: null });
+  },
+);
 
 void t.test("an uncaught exception between invocations ends the process, and says why", async (t) => {
   const rig = await openFunction(t, {
@@ -123,12 +130,17 @@ void t.test("an uncaught exception between invocations ends the process, and say
   t.match((await rig.line("between")).requestId, undefined);
   t.match(shown(await rig.invoke()), {
     errorType: "Runtime.ExitError",
-    value: { errorMessage: "RequestId: request-2 Error: Runtime exited with error: exit status 129", stackTrace: /between/ },
+    value: {
+      errorMessage: "RequestId: request-2 Error: Runtime exited with error: exit status 129",
+      stackTrace: /between/,
+    },
   });
 });
 
 void t.test("a promise that never settles, with nothing left to wake it", async (t) => {
-  const rig = await openFunction(t, { "index.mjs": `export const handler = async () => new Promise(() => {});` });
+  const rig = await openFunction(t, {
+    "index.mjs": `export const handler = async () => new Promise(() => {});`,
+  });
   t.equal(shown(await rig.invoke()).errorType, "Runtime.NodeJsExit");
   t.equal(shown(await rig.invoke()).errorType, "Runtime.NodeJsExit", "and the next invocation runs");
 });
@@ -145,7 +157,10 @@ void t.test("process.exit() in a handler, and in init", async (t) => {
     },
   });
   const init = await openFunction(t, { "index.mjs": `console.error("no"); process.exit(3);` });
-  t.match(await init.environment.ready, { ok: false, answer: { cause: "init", errorType: "Runtime.ExitError" } });
+  t.match(await init.environment.ready, {
+    ok: false,
+    answer: { cause: "init", errorType: "Runtime.ExitError" },
+  });
   t.match(shown(await init.invoke()), {
     value: { errorMessage: "Error: Runtime exited with error: exit status 3", stackTrace: ["no"] },
   });

@@ -17,26 +17,29 @@ async function bytesOf(answer: Answer): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-void t.test("chunks arrive while the handler still runs, and the environment goes on after the last", async (t) => {
-  const rig = await openFunction(t, {
-    "index.mjs": `let go; process.on("SIGUSR2", () => go());
+void t.test(
+  "chunks arrive while the handler still runs, and the environment goes on after the last",
+  async (t) => {
+    const rig = await openFunction(t, {
+      "index.mjs": `let go; process.on("SIGUSR2", () => go());
       ${stream(`stream.setContentType("text/plain"); stream.write("first "); await new Promise((resolve) => { go = resolve; setInterval(() => {}, 1000).unref(); }); stream.write({ json: 1 }); console.log("done"); stream.end(" last");`)}`,
-  });
-  const answer = streamed(await rig.invoke());
-  t.equal(answer.contentType, "text/plain");
-  const chunks = answer.chunks[Symbol.asyncIterator]();
-  t.equal(Buffer.from((await chunks.next()).value).toString(), "first ");
-  process.kill(rig.environment.pid, "SIGUSR2");
-  let rest = "";
-  for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
-    rest += Buffer.from(next.value).toString();
-  }
-  t.equal(rest, `{"json":1} last`);
-  t.match(rig.lines, [{ requestId: "request-1", text: "done" }]);
-  const again = rig.invoke();
-  process.kill(rig.environment.pid, "SIGUSR2");
-  t.match(await again, { kind: "streamed" });
-});
+    });
+    const answer = streamed(await rig.invoke());
+    t.equal(answer.contentType, "text/plain");
+    const chunks = answer.chunks[Symbol.asyncIterator]();
+    t.equal(Buffer.from((await chunks.next()).value).toString(), "first ");
+    process.kill(rig.environment.pid, "SIGUSR2");
+    let rest = "";
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      rest += Buffer.from(next.value).toString();
+    }
+    t.equal(rest, `{"json":1} last`);
+    t.match(rig.lines, [{ requestId: "request-1", text: "done" }]);
+    const again = rig.invoke();
+    process.kill(rig.environment.pid, "SIGUSR2");
+    t.match(await again, { kind: "streamed" });
+  },
+);
 
 void t.test("status and headers of a function URL", async (t) => {
   const rig = await openFunction(t, {
@@ -46,7 +49,10 @@ void t.test("status and headers of a function URL", async (t) => {
   });
   const answer = await rig.invoke({ body: "created" });
   t.equal(streamed(answer).contentType, "application/vnd.awslambda.http-integration-response");
-  t.equal((await bytesOf(answer)).toString(), `{"statusCode":201,"headers":{"a":"b"}}${"\0".repeat(8)}created`);
+  t.equal(
+    (await bytesOf(answer)).toString(),
+    `{"statusCode":201,"headers":{"a":"b"}}${"\0".repeat(8)}created`,
+  );
 });
 
 void t.test("a pipeline into the stream, binary and 20 MB long", async (t) => {
