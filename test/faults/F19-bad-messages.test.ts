@@ -38,7 +38,10 @@ function post(
       },
     );
     asked.on("error", reject);
-    if (typeof body === "string" || Buffer.isBuffer(body)) return void asked.end(body);
+    if (typeof body === "string" || Buffer.isBuffer(body)) {
+      asked.end(body);
+      return;
+    }
     void (async () => {
       for (const chunk of body) {
         if (asked.destroyed || asked.writableEnded) return;
