@@ -184,6 +184,7 @@ async function one(settings: Settings, session: Session, number: number): Promis
   return { requestId, ...(await toldBy(reply, requestId)) };
 }
 
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
 async function toldBy(reply: Reply, requestId: string): Promise<Omit<Sent, "requestId">> {
   switch (reply.is) {
     case "answer":
@@ -344,6 +345,7 @@ function report(rows: readonly InvocationSummary[]): readonly string[] {
  * `undelivered` beside an answer: the stub had it, and its ack was lost with the daemon that was killed. Never the
  * other way round: what history calls ok, the stub has acked.
  */
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
 function agree(told: Told, ran: number, status: string | undefined): boolean {
   if (ran > 1) return false;
   switch (told) {

@@ -24,7 +24,10 @@ export type Dialled =
 
 export type ConnectionEvents = {
   frame(decoded: Decoded<DownFrame>): void;
-  closed(): void;
+  /** A probe was answered. */
+  alive(): void;
+  /** `silent`: it was given up, since a probe was not. */
+  closed(silent: boolean): void;
 };
 
 /** An answer is at most 6 MB in one piece; what is larger is streamed in chunks. */
@@ -44,6 +47,8 @@ export class Connection {
       }
     | undefined;
   #probes = 0;
+  #silent = false;
+  #draining: Promise<void> | undefined;
 
   private constructor(socket: WebSocket, tls: TLSSocket, rttMs: number, events: ConnectionEvents) {
     this.#socket = socket;
@@ -146,22 +151,25 @@ export class Connection {
   /** Resolves true when `bytes` have left this process, false when the connection is gone before. */
   flush(bytes: Uint8Array): Promise<boolean> {
     return new Promise((resolve) => {
-      if (this.#socket.readyState !== WebSocket.OPEN) {
-        resolve(false);
-        return;
-      }
-      this.#socket.send(bytes, (error) => {
-        if (error) resolve(false);
-        else if (this.#tls.writableLength === 0) resolve(true);
-        else {
-          const done = () => {
-            this.#tls.off("drain", done).off("close", done);
-            resolve(this.#socket.readyState === WebSocket.OPEN);
-          };
-          this.#tls.on("drain", done).on("close", done);
-        }
-      });
+      if (!this.open) resolve(false);
+      else this.#socket.send(bytes, (error) => resolve(error ? false : this.#drained()));
     });
+  }
+
+  async #drained(): Promise<boolean> {
+    if (this.#tls.writableLength > 0) {
+      // One wait for all: a stalled line may have many acks behind it.
+      this.#draining ??= new Promise<void>((resolve) => {
+        const done = () => {
+          this.#tls.off("drain", done).off("close", done);
+          this.#draining = undefined;
+          resolve();
+        };
+        this.#tls.on("drain", done).on("close", done);
+      });
+      await this.#draining;
+    }
+    return this.open;
   }
 
   /**
@@ -177,22 +185,30 @@ export class Connection {
     if (this.#probe !== undefined && this.#probe.until <= until) return;
     this.#endProbe();
     this.#probes += 1;
-    this.#probe = { name: String(this.#probes), sentAt, until, timer: this.#watch(patienceMs) };
-    this.#socket.ping(this.#probe.name);
+    const name = String(this.#probes);
+    this.#probe = { name, sentAt, until, timer: this.#watch(name, patienceMs) };
+    this.#socket.ping(name);
   }
 
   terminate(): void {
     this.#socket.terminate();
   }
 
-  #watch(patienceMs: number): NodeJS.Timeout {
+  #watch(name: string, patienceMs: number): NodeJS.Timeout {
     const { bytesRead, writableLength } = this.#tls;
-    return setTimeout(() => {
+    const verdict = () => {
+      if (this.#probe?.name !== name) return;
       // A large frame on a slow line: the pong stands behind it.
       const moved = this.#tls.bytesRead > bytesRead || this.#tls.writableLength < writableLength;
-      if (moved && this.#probe) this.#probe = { ...this.#probe, timer: this.#watch(patienceMs) };
-      else this.#socket.terminate();
-    }, patienceMs);
+      if (moved) {
+        this.#probe = { ...this.#probe, timer: this.#watch(name, patienceMs) };
+        return;
+      }
+      this.#silent = true;
+      this.#socket.terminate();
+    };
+    // Where this process is late itself, the pong lies unread: a turn of the event loop reads it.
+    return setTimeout(() => setImmediate(() => setImmediate(verdict)), patienceMs);
   }
 
   #pong(name: string): void {
@@ -200,6 +216,7 @@ export class Connection {
     const rttMs = performance.now() - this.#probe.sentAt;
     this.#smoothedRttMs += (rttMs - this.#smoothedRttMs) / 8;
     this.#endProbe();
+    this.#events.alive();
   }
 
   #endProbe(): void {
@@ -215,7 +232,7 @@ export class Connection {
 
   #closed(): void {
     this.#endProbe();
-    this.#events.closed();
+    this.#events.closed(this.#silent);
   }
 }
 

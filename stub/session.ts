@@ -50,7 +50,9 @@ export type Received = {
   ack(): Promise<boolean>;
 };
 
+/** A second one gets twice the time. */
 const DIAL_TIMEOUT_MS = 3_000;
+const MAX_PATIENCE_MS = 5_000;
 /** A dial that is older began before a freeze, or into a void: a new event gets a new one. */
 const STALE_DIAL_MS = 500;
 const RESTART_GRACE_MS = 5_000;
@@ -68,6 +70,10 @@ export class Session {
   #state: State;
   #dials = 0;
   #failures = 0;
+  /** Connections in a row that were given up: perhaps the other end is but slow, and dialling makes it slower. */
+  #silences = 0;
+  /** Dials in a row that came to nothing in their time. */
+  #slowDials = 0;
   #restartingUntil = 0;
   #carrier: Carrier | undefined;
 
@@ -144,7 +150,9 @@ export class Session {
 
   /** Asks for a sign of life; without one the connection is replaced. */
   probe(patienceMs?: number): void {
-    if (this.#state.is === "open") this.#state.connection.probe(patienceMs);
+    if (this.#state.is !== "open") return;
+    const { connection } = this.#state;
+    connection.probe(patienceMs ?? Math.min(connection.patienceMs * 2 ** this.#silences, MAX_PATIENCE_MS));
   }
 
   #dial(): State {
@@ -159,7 +167,7 @@ export class Session {
         received: this.#link.received,
         environment: this.#environment,
       },
-      timeoutMs: DIAL_TIMEOUT_MS,
+      timeoutMs: this.#slowDials > 0 && this.#carrier ? 2 * DIAL_TIMEOUT_MS : DIAL_TIMEOUT_MS,
       settled: (dialled) => {
         if (dialled.is === "open") connection = dialled.connection;
         this.#settled(id, dialled);
@@ -168,7 +176,9 @@ export class Session {
         frame: (decoded) => {
           if (this.#has(connection)) this.#frame(connection as Connection, decoded);
         },
-        closed: () => {
+        alive: () => (this.#silences = 0),
+        closed: (silent) => {
+          if (silent) this.#silences += 1;
           if (this.#has(connection)) this.#lost();
         },
       },
@@ -187,11 +197,14 @@ export class Session {
     }
     switch (dialled.is) {
       case "open":
+        this.#slowDials = 0;
         this.#opened(dialled.connection, dialled.welcome);
         break;
       case "refused":
       case "failed":
         this.#failures += 1;
+        if (performance.now() - this.#state.since > DIAL_TIMEOUT_MS - 100) this.#slowDials += 1;
+        else this.#slowDials = 0;
         this.#state = this.#wait();
         if (dialled.is === "refused") this.#carrier?.refused(dialled.message);
         else this.#carrier?.failed(dialled.message);

@@ -42,6 +42,8 @@ export type BridgeOptions = {
 
 const GRACE_MS = 10_000;
 const HELLO_MS = 5_000;
+/** How long the arrivals of one turn may hold up the next. */
+const TURN_MS = 4;
 /** Sandboxes that are not connected: more are forgotten, the longest gone first. */
 const MAX_DETACHED = 2_000;
 /** Lambda recycles an environment long before. */
@@ -57,6 +59,7 @@ export class Bridge {
   readonly #greeting = new Set<Connection>();
   /** Every key that this instance has taken, the oldest first. */
   readonly #keys = new Set<string>();
+  readonly #arrivals: Exchange[] = [];
   #forgotten = 0;
   #listener!: Listener;
 
@@ -176,7 +179,7 @@ export class Bridge {
       epoch,
       graceMs: this.#options.graceMs ?? GRACE_MS,
       claim: (key) => this.#claim(keyText(key)),
-      receive: (exchange) => void this.#receive(exchange),
+      receive: (exchange) => this.#arrived(exchange),
       detached: (reason) => {
         if (this.#scope.closed) return;
         this.#options.record({ type: "sandbox.disconnected", functionName, sandbox, reason });
@@ -185,6 +188,26 @@ export class Bridge {
     });
     this.#sessions.set(sandbox, session);
     return session;
+  }
+
+  /**
+   * Frames are acked in the turn that reads them; what an event sets off (rows, workers) comes after, a little in each
+   * turn: of 500 at once none waits for its ack until the others have their processes.
+   */
+  #arrived(exchange: Exchange): void {
+    this.#arrivals.push(exchange);
+    if (this.#arrivals.length === 1) setImmediate(() => this.#begin());
+  }
+
+  #begin(): void {
+    const until = performance.now() + TURN_MS;
+    do {
+      const exchange = this.#arrivals[0];
+      if (exchange === undefined) return;
+      void this.#receive(exchange);
+      this.#arrivals.shift();
+    } while (performance.now() < until);
+    if (this.#arrivals.length > 0) setImmediate(() => this.#begin());
   }
 
   async #receive(exchange: Exchange): Promise<void> {

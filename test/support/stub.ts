@@ -56,6 +56,8 @@ export class StubProcess {
     settings?: Record<string, unknown> | string;
     env?: Record<string, string>;
     command?: readonly string[];
+    /** Of open descriptors. */
+    limit?: number;
   }) {
     this.#folder = mkdtempSync(join(tmpdir(), "livedev-package-"));
     const settings = options.settings ?? {};
@@ -78,7 +80,10 @@ export class StubProcess {
     const program = join(this.#folder, "livedev-stub.mjs");
     // A copy, since the settings lie beside the program.
     copyFileSync(stubBundle(), program);
-    this.child = spawn(process.execPath, [program, ...(options.command ?? [])], {
+    const command = [process.execPath, program, ...(options.command ?? [])];
+    const limited = ["/bin/sh", "-c", `ulimit -n ${options.limit} && exec "$@"`, "sh", ...command];
+    const [file = "", ...args] = options.limit === undefined ? command : limited;
+    this.child = spawn(file, args, {
       env: {
         PATH: process.env["PATH"] ?? "",
         AWS_LAMBDA_RUNTIME_API: options.runtimeApi,
