@@ -400,16 +400,22 @@ export class Invocations implements AsyncDisposable {
       return this.#deliver(id, incoming, answer);
     }
     running.streaming = true;
-    const captured = capture(answer, signal);
-    const delivered = await settledOf(incoming.deliver(captured.answer));
-    const { body, bytes, failure } = captured.outcome();
-    const end: BufferedAnswer = failure ?? {
-      kind: "buffered",
-      status: "ok",
-      body,
-      contentType: answer.contentType,
+    const { contentType } = answer;
+    let recorded = false;
+    const recordEnd = () => {
+      if (recorded) return;
+      recorded = true;
+      const { body, bytes, failure } = captured.outcome();
+      const end = failure ?? { kind: "buffered" as const, status: "ok" as const, body };
+      this.#answered(id, incoming, { ...end, contentType }, tookMs(), body, bytes, true);
     };
-    this.#answered(id, incoming, { ...end, contentType: answer.contentType }, tookMs(), body, bytes, true);
+    // On the disk before the stub has the end: otherwise a kill just then leaves a row that says interrupted.
+    const captured = capture(answer, signal, async () => {
+      recordEnd();
+      await store.flushed().catch(() => undefined);
+    });
+    const delivered = await settledOf(incoming.deliver(captured.answer));
+    recordEnd();
     this.#told(id, incoming, delivered);
   }
 

@@ -39,10 +39,14 @@ export class Stopped extends Error {
   }
 }
 
-/** The same chunks, with the first megabyte kept. `signal` aborts with Stopped, which is what its end is told as. */
+/**
+ * The same chunks, with the first megabyte kept. `signal` aborts with Stopped, which is what its end is told as. The end
+ * is told to the reader when `settled` has resolved.
+ */
 export function capture(
   answer: StreamedAnswer,
   signal: AbortSignal,
+  settled: () => Promise<void>,
 ): {
   readonly answer: StreamedAnswer;
   outcome(): { body: Uint8Array; bytes: number; failure?: BufferedAnswer };
@@ -66,9 +70,11 @@ export function capture(
         yield chunk;
       }
       ended = true;
+      await settled();
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
       failure = signal.aborted ? (signal.reason as Stopped).answer : fromStreamError(error);
+      await settled();
       throw new StreamError(failure.errorType ?? "Runtime.Unknown", failure.body);
     }
   }
