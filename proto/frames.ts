@@ -45,7 +45,7 @@ export type Invoke = {
   readonly key: InvocationKey;
   /** Milliseconds left when the frame was written; the receiver rebases it on its own monotonic clock. */
   readonly remainingMs: number;
-  /** AWS's absolute deadline, milliseconds since the epoch. Shown, never trusted. */
+  /** AWS's absolute deadline, milliseconds since the epoch. Shown; trusted only for the age of a frame read late. */
   readonly deadlineAt: number;
   readonly functionArn: string;
   readonly traceId?: string;

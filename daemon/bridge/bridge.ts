@@ -10,6 +10,7 @@ import { CLOSE, type Connection } from "./connection.ts";
 import type { BridgeInvocation, Exchange } from "./exchange.ts";
 import { refusalOf } from "./hello.ts";
 import { keyText, Session } from "./session.ts";
+import { Stillness } from "./stillness.ts";
 import { listen, type Listener, type StageKey } from "./listener.ts";
 
 export type { BridgeInvocation } from "./exchange.ts";
@@ -55,6 +56,7 @@ export class Bridge {
   readonly #options: BridgeOptions;
   readonly #log: Log;
   readonly #scope = new Scope();
+  #stillness!: Stillness;
   readonly #sessions = new Map<string, Session>();
   readonly #greeting = new Set<Connection>();
   /** Every key that this instance has taken, the oldest first. */
@@ -77,6 +79,8 @@ export class Bridge {
       connected: (connection) => bridge.#greet(connection),
       log: options.log,
     });
+    bridge.#stillness = new Stillness();
+    bridge.#scope.defer(() => bridge.#stillness.close());
     bridge.#scope.defer(() => bridge.#listener.close());
     bridge.#scope.defer(() => {
       for (const session of bridge.#sessions.values()) session.close(bridgeClosed());
@@ -180,6 +184,7 @@ export class Bridge {
       graceMs: this.#options.graceMs ?? GRACE_MS,
       claim: (key) => this.#claim(keyText(key)),
       receive: (exchange) => this.#arrived(exchange),
+      unreadMs: () => this.#stillness.unreadMs(),
       detached: (reason) => {
         if (this.#scope.closed) return;
         this.#options.record({ type: "sandbox.disconnected", functionName, sandbox, reason });

@@ -31,7 +31,7 @@ export type BridgeInvocation = {
   readonly event: Uint8Array;
   /** By a clock that goes on while the machine sleeps and knows no jumps; may be negative. */
   remainingMs(): number;
-  /** AWS's absolute deadline: shown, not trusted. */
+  /** AWS's absolute deadline: shown, and not trusted but within bounds (see `timeLeft`). */
   readonly deadlineAt: number;
   readonly functionArn: string;
   readonly traceId?: string;
@@ -81,6 +81,8 @@ export class Exchange implements BridgeInvocation {
     functionName: string;
     environment: Readonly<Record<string, string>>;
     link: Link<DownFrame>;
+    /** How long the frame may have lain unread. */
+    unreadMs: number;
     /** Called once, when the exchange is delivered or abandoned. */
     finished(): void;
   }) {
@@ -94,7 +96,7 @@ export class Exchange implements BridgeInvocation {
     if (frame.clientContext !== undefined) this.clientContext = frame.clientContext;
     if (frame.cognitoIdentity !== undefined) this.cognitoIdentity = frame.cognitoIdentity;
     this.environment = options.environment;
-    this.#deadline = continuousMs() + frame.remainingMs;
+    this.#deadline = continuousMs() + timeLeft(frame, options.unreadMs);
     this.#link = options.link;
     this.#finished = () => options.finished();
   }
@@ -245,6 +247,15 @@ export class Exchange implements BridgeInvocation {
       promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
     });
   }
+}
+
+/**
+ * A frame that was read late has less time left than it says, by some part of the time in which nobody read. By which
+ * part, AWS's wall clock tells, and only that: within these bounds it may be wrong without harm.
+ */
+function timeLeft({ remainingMs, deadlineAt }: Invoke, unreadMs: number): number {
+  if (unreadMs === 0 || deadlineAt === 0) return remainingMs;
+  return Math.max(remainingMs - unreadMs, Math.min(remainingMs, deadlineAt - Date.now()));
 }
 
 export const sameKey = (one: InvocationKey, other: InvocationKey): boolean =>

@@ -38,6 +38,8 @@ export type SessionOptions = {
   /** True once: from now on the key is known to this daemon instance. */
   claim(key: InvocationKey): boolean;
   receive(exchange: Exchange): void;
+  /** How long what is read now may have lain unread. */
+  unreadMs(): number;
   detached(reason: string): void;
   log: Log;
 };
@@ -162,6 +164,7 @@ export class Session {
       functionName: this.functionName,
       environment: this.#environment,
       link: this.#link,
+      unreadMs: this.#options.unreadMs(),
       finished: () => this.#exchanges.delete(key),
     });
     this.#exchanges.set(key, exchange);

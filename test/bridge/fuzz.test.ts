@@ -97,6 +97,7 @@ t.test(`${MESSAGES} messages to one session: a FrameError, or what the protocol 
       const over = () => (unfinished -= 1);
       exchange.deliver(ok(exchange.event)).then(over, over);
     },
+    unreadMs: () => 0,
     detached: () => {},
     log: silentLog,
   });
