@@ -114,7 +114,7 @@ export class Code {
     let waited = false;
     for (;;) {
       signal.throwIfAborted();
-      await untilAborted(this.#verify(waited), signal);
+      await untilAborted(this.verify(waited), signal);
       const state = this.#state;
       switch (state.is) {
         case "idle":
@@ -132,6 +132,24 @@ export class Code {
           return state satisfies never;
       }
     }
+  }
+
+  /**
+   * Watch events are hints; this is what is relied on. Shared by the invocations that come meanwhile. `built`: for this
+   * very call, so that no other build is needed to tell whether a missing package has come.
+   */
+  async verify(built = false): Promise<void> {
+    const state = this.#state;
+    if (state.is !== "ready" && state.is !== "broken") return;
+    const { inputs } = state;
+    if (performance.now() - inputs.checkedAt <= this.#verifyAfterMs) return;
+    if (this.#verifying?.inputs !== inputs) {
+      const done = this.#verifyNow(inputs, state.is === "broken" && !built).finally(() => {
+        if (this.#verifying?.inputs === inputs) this.#verifying = undefined;
+      });
+      this.#verifying = { inputs, done };
+    }
+    await this.#verifying.done;
   }
 
   /** Builds where nothing is built; behind everything that somebody waits for. */
@@ -201,7 +219,7 @@ export class Code {
   /** Checks the inputs now, and builds where one of them changed. */
   async check(): Promise<void> {
     this.doubt();
-    await this.#verify();
+    await this.verify();
   }
 
   async close(): Promise<void> {
@@ -299,24 +317,6 @@ export class Code {
       });
       if (late && this.#uses(inputs)) this.changed(undefined, true);
     })();
-  }
-
-  /**
-   * Watch events are hints; this is what is relied on. Shared by the invocations that come meanwhile. `built`: for this
-   * very call, so that no other build is needed to tell whether a missing package has come.
-   */
-  async #verify(built = false): Promise<void> {
-    const state = this.#state;
-    if (state.is !== "ready" && state.is !== "broken") return;
-    const { inputs } = state;
-    if (performance.now() - inputs.checkedAt <= this.#verifyAfterMs) return;
-    if (this.#verifying?.inputs !== inputs) {
-      const done = this.#verifyNow(inputs, state.is === "broken" && !built).finally(() => {
-        if (this.#verifying?.inputs === inputs) this.#verifying = undefined;
-      });
-      this.#verifying = { inputs, done };
-    }
-    await this.#verifying.done;
   }
 
   async #verifyNow(inputs: Inputs, broken: boolean): Promise<void> {

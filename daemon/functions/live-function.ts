@@ -64,7 +64,8 @@ export class LiveFunction {
   #seeking = 0;
   /** AWS's variables as the last event brought them: what a worker that nobody waits for is started with. */
   #sandbox: Readonly<Record<string, string>> = {};
-  #used = false;
+  /** `performance.now()` of its last event. */
+  #usedAt = Number.NEGATIVE_INFINITY;
   /** From the beginning of its close on: settles when nothing runs any more. */
   #quiet: Deferred<void> | undefined;
 
@@ -78,9 +79,12 @@ export class LiveFunction {
     return this.#setting.wanted;
   }
 
-  /** Whether its next event should find everything done. */
+  /**
+   * Whether its next event should find everything done. Only for so long as an idle worker is kept: a day's work
+   * touches many functions, and a save of what they share must not start a process for each of them.
+   */
   get inUse(): boolean {
-    return this.#used;
+    return this.#running > 0 || performance.now() - this.#usedAt < this.#options.limits.idleMs;
   }
 
   get state(): FunctionState {
@@ -124,7 +128,6 @@ export class LiveFunction {
     }
     let released: Promise<void> = Promise.resolve();
     try {
-      this.#used = true;
       // A client of this machine has none to give.
       if (Object.keys(request.environment).length > 0) this.#sandbox = request.environment;
       for (;;) {
@@ -145,6 +148,7 @@ export class LiveFunction {
       }
     } finally {
       void released.finally(() => {
+        this.#usedAt = performance.now();
         over();
         this.#leave();
       });
@@ -154,7 +158,7 @@ export class LiveFunction {
   /** A build is done: the next event should find a worker that has loaded it. */
   built({ result, savedAt }: Finished): void {
     const leaving = this.#dropUseless();
-    if (result.kind !== "built" || !this.#used || this.#quiet !== undefined) return;
+    if (result.kind !== "built" || !this.inUse || this.#quiet !== undefined) return;
     // Whoever waits for this build starts a worker for it; and the same code as before has one already.
     if (this.#seeking > 0 || this.#idle.length + this.#ahead.size > 0) return;
     const { bundle, exportPath } = result;
@@ -232,6 +236,7 @@ export class LiveFunction {
       }
     } finally {
       this.#seeking -= 1;
+      this.#trim();
     }
   }
 
@@ -260,6 +265,8 @@ export class LiveFunction {
     if (!seats.tryTake(this)) {
       request.position("queued");
       const given = await seats.take(this, signal);
+      // The wait may have been a long one: saves that nobody was told of are looked for again.
+      await this.code.verify();
       if (given?.worker.idle === true) return { worker: given.worker, coldStart: false };
       // It died meanwhile.
       if (given !== undefined) return undefined;
@@ -401,6 +408,17 @@ export class LiveFunction {
     const timer = setTimeout(() => void leave(), limits.idleMs);
     timer.unref();
     this.#idle.push({ seat, timer });
+  }
+
+  /** Those that were kept for whoever waited, and were not needed after all. */
+  #trim(): void {
+    const most = this.#options.limits.idlePerFunction + this.#waiting.length + this.#seeking;
+    while (this.#idle.length > most) {
+      const worker = this.#idle[0]?.seat.worker;
+      if (worker === undefined) return;
+      this.#forget(worker);
+      void worker.end("idle");
+    }
   }
 
   /** Whether it runs the newest code under today's settings. */

@@ -3,6 +3,8 @@
  * machine without which a program does not run. Nothing else of the daemon's environment reaches the user's code, so
  * that what works here works in Lambda.
  */
+import { devNull } from "node:os";
+
 import type { ResolvedFunction, WantedLink } from "../../proto/app.ts";
 
 export type AppOf = { readonly name: string; readonly stage: string; readonly region: string };
@@ -13,6 +15,16 @@ const OF_THE_MACHINE =
 
 /** Paths of the other machine. */
 const OF_THE_OTHER = new Set(["LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"]);
+
+/**
+ * AWS's SDKs look for credentials in the home folder and at the address of a machine's metadata. A function in Lambda
+ * finds neither; here they would be the developer's own, used without a word before any stub has brought the function's.
+ */
+const NOT_THE_DEVELOPERS = {
+  AWS_SHARED_CREDENTIALS_FILE: devNull,
+  AWS_CONFIG_FILE: devNull,
+  AWS_EC2_METADATA_DISABLED: "true",
+};
 
 /** What a process may have read before it was told its environment: Node itself, OpenSSL, the time zone's data. */
 const READ_AT_START = /^(?:NODE_(?!ENV$)|UV_|SSL_CERT_|TZ$|LD_)/;
@@ -50,6 +62,7 @@ export function variablesFor(options: {
     settings: {
       TZ: ":UTC",
       ...ofTheMachine(machine),
+      ...NOT_THE_DEVELOPERS,
       LAMBDA_TASK_ROOT: project,
       ...links(wanted.link, app),
       ...wanted.environment,

@@ -24,6 +24,8 @@ export class RuntimeApi {
   /** Waits for what was printed before an answer; set by the environment. */
   drain: () => Promise<void> = async () => undefined;
   onIdle: () => void = () => undefined;
+  /** A streamed answer broke off. No runtime comes back from that, so its process must end, and the turn with it. */
+  onTorn: () => void = () => undefined;
   readonly address: string;
   readonly #server: Server;
   readonly #session = new Session(() => this.onIdle());
@@ -172,6 +174,7 @@ export class RuntimeApi {
 
   #stream(request: IncomingMessage, response: ServerResponse, turn: Turn): void {
     const done = deferred<void>();
+    const torn = deferred<BufferedAnswer>();
     request.once("end", () => {
       void this.drain().then(() => {
         this.#session.finish(turn);
@@ -179,19 +182,33 @@ export class RuntimeApi {
         done.resolve();
       });
     });
+    // Also where nobody reads it any more.
+    request.once("close", () => {
+      if (!request.readableEnded) torn.resolve(this.#torn(turn));
+    });
     turn.answer.resolve({
       kind: "streamed",
       contentType: request.headers["content-type"] ?? "application/octet-stream",
-      chunks: this.#chunks(request, turn, done.promise),
+      chunks: this.#chunks(request, done.promise, torn.promise),
     });
   }
 
-  async *#chunks(request: IncomingMessage, turn: Turn, done: Promise<void>): AsyncGenerator<Uint8Array> {
+  async #torn(turn: Turn): Promise<BufferedAnswer> {
+    const answer = await this.#afterExit(turn.invocation.requestId, TRUNCATED);
+    this.onTorn();
+    return answer;
+  }
+
+  async *#chunks(
+    request: IncomingMessage,
+    done: Promise<void>,
+    torn: Promise<BufferedAnswer>,
+  ): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of request.iterator({ destroyOnReturn: false })) yield chunk as Uint8Array;
       await done;
     } catch {
-      const answer = await this.#afterExit(turn.invocation.requestId, TRUNCATED);
+      const answer = await torn;
       throw new StreamError(answer.errorType ?? "Runtime.Unknown", answer.body);
     } finally {
       // Who stops listening does not stop the function.

@@ -54,7 +54,13 @@ export class ExecutionEnvironment {
   static async open(options: EnvironmentOptions): Promise<ExecutionEnvironment> {
     const scope = new Scope();
     const api = scope.use(await RuntimeApi.open({ log: options.log }));
-    return new ExecutionEnvironment(scope, api, options);
+    try {
+      return new ExecutionEnvironment(scope, api, options);
+    } catch (error) {
+      // An environment that is too long for the system (E2BIG), a zero byte in it: no process, and no listener either.
+      await scope.close();
+      throw error;
+    }
   }
 
   private constructor(scope: Scope, api: RuntimeApi, options: EnvironmentOptions) {
@@ -76,13 +82,14 @@ export class ExecutionEnvironment {
       onLine: (stream, text) => options.onOutput({ requestId: api.requestId, stream, text }),
     });
     const child = this.#process;
-    leftovers?.record(child.pid, mark);
     scope.defer(async () => {
       await child.stop();
       await leftovers?.ended(mark);
     });
+    leftovers?.record(child.pid, mark);
     api.drain = () => child.drained();
     api.onIdle = () => this.#freezeIfAsked();
+    api.onTorn = () => void this[Symbol.asyncDispose]();
     this.ready = api.ready;
     this.exited = child.exited.then((exit) => {
       this.#exit = exit;

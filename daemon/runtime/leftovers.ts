@@ -8,7 +8,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 
-import { codeOf } from "../lib/errors.ts";
+import { codeOf, messageOf } from "../lib/errors.ts";
 import { Latest } from "../lib/latest.ts";
 import type { Log } from "../lib/log.ts";
 import { isAlive, processIdentity } from "../lib/process-identity.ts";
@@ -26,12 +26,14 @@ const AT_ONCE = 50;
 
 export class Leftovers {
   readonly #folder: string;
+  readonly #log: Log;
   /** Ended, but for the processes that may have left their group: those are looked for once for all of them. */
   #ended: string[] = [];
   readonly #sweep = new Latest(() => this.#endStrays());
 
-  private constructor(folder: string) {
+  private constructor(folder: string, log: Log) {
     this.#folder = folder;
+    this.#log = log;
   }
 
   /** Ends what an earlier holder of the folder left behind: there may be one holder only. */
@@ -39,19 +41,29 @@ export class Leftovers {
     const { folder, log } = options;
     const ended = await endRecorded(folder);
     if (ended > 0) log.warn({ ended }, "ended processes that an earlier run left behind");
-    return new Leftovers(folder);
+    return new Leftovers(folder, log);
   }
 
-  /** Of a process that has the mark in its environment. Synchronous: nothing comes between its start and its record. */
+  /**
+   * Of a process that has the mark in its environment. Synchronous: nothing comes between its start and its record. On
+   * a full disk it runs without one: events are answered all the same.
+   */
   record(pid: number, mark: string): void {
     const identity = pid === 0 ? undefined : processIdentity(pid);
     if (identity === undefined) return;
     const recorded: Recorded = { pid, identity, mark };
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    writeFileSync(this.#file(mark), JSON.stringify(recorded), { mode: 0o600 });
+    try {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      writeFileSync(this.#file(mark), JSON.stringify(recorded), { mode: 0o600 });
+    } catch (error) {
+      this.#log.warn({ pid, reason: messageOf(error) }, "a process could not be put on record");
+    }
   }
 
-  /** The process and its group have ended. Resolves when none of those that left the group is alive either. */
+  /**
+   * The process and its group have ended. Resolves when none of those that left the group is alive either. Never
+   * rejects: most who end a process do not wait for it, and a file that stays is looked at by the next start.
+   */
   ended(mark: string): Promise<void> {
     this.#ended.push(mark);
     return this.#sweep.run();
@@ -62,8 +74,12 @@ export class Leftovers {
     await turn();
     const marks = this.#ended.splice(0);
     if (marks.length === 0) return;
-    await endMarked(marks);
-    for (const mark of marks) rmSync(this.#file(mark), { force: true });
+    try {
+      await endMarked(marks);
+      for (const mark of marks) rmSync(this.#file(mark), { force: true });
+    } catch (error) {
+      this.#log.warn({ reason: messageOf(error) }, "a process's record could not be removed");
+    }
   }
 
   #file(mark: string): string {

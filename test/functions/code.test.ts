@@ -138,6 +138,31 @@ t.test("the build settings of the config are esbuild's", async (t) => {
   t.match((await rig.invoke()).error, { errorType: "Livedev.BuildFailed", errorMessage: /nothing/ });
 });
 
+t.test("names for the build's files that the config gives to esbuild do not break its output", async (t) => {
+  const rig = await Rig.open(t, {
+    files: {
+      "src/api.ts": `import { readFileSync } from "node:fs";\nimport { join } from "node:path";\nimport file from "./page.html";\nexport const handler = async () => readFileSync(join(__dirname, file), "utf8") + (await import("./late.ts")).word;`,
+      "src/late.ts": `export const word = "late";`,
+      "src/page.html": "hello ",
+    },
+    functions: {
+      Api: {
+        nodejs: {
+          splitting: true,
+          loader: { ".html": "file" },
+          esbuild: {
+            assetNames: "assets/[name]",
+            chunkNames: "chunks/[name]",
+            entryNames: "[dir]/[name]",
+            outExtension: { ".js": ".js" },
+          },
+        },
+      },
+    },
+  });
+  t.equal(await rig.value(), "hello late");
+});
+
 t.test("an installed package stays outside the bundle, with its own files", async (t) => {
   const rig = await Rig.open(t, {
     files: {

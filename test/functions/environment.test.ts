@@ -1,4 +1,11 @@
 /** What user code finds in its environment, and that it finds nothing of livedev's. */
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { createServer } from "node:tls";
+
 import t from "tap";
 
 import { Rig, wanted } from "./rig.ts";
@@ -79,6 +86,54 @@ t.test(
     t.match(await rig.value(), { AWS_ACCESS_KEY_ID: "AKIAONE", AWS_REGION: "eu-central-1" });
   },
 );
+
+t.test("before any stub has connected, no SDK finds the developer's own AWS identity", async (t) => {
+  const home = t.testdir({ ".aws": { credentials: "[default]\naws_access_key_id = AKIADEVELOPER\n" } });
+  const rig = await Rig.open(t, {
+    files: {
+      "src/api.ts": `
+        import { existsSync, readFileSync } from "node:fs";
+        import { join } from "node:path";
+        const { env } = process;
+        // Where AWS's SDKs look, in their order.
+        export const handler = async () => [
+          env.AWS_ACCESS_KEY_ID ?? "",
+          readFileSync(env.AWS_SHARED_CREDENTIALS_FILE ?? join(env.HOME, ".aws/credentials"), "utf8"),
+          existsSync(env.AWS_CONFIG_FILE) ? readFileSync(env.AWS_CONFIG_FILE, "utf8") : "",
+          env.AWS_EC2_METADATA_DISABLED,
+        ];`,
+    },
+    functions: { Api: {}, Own: { environment: { AWS_EC2_METADATA_DISABLED: "false" } } },
+    machine: { PATH: process.env["PATH"], HOME: home },
+  });
+  t.same(await rig.value(), ["", "", "", "true"]);
+  t.same(await rig.value("Own"), ["", "", "", "false"], "what the config says stands");
+});
+
+t.test("code that runs here trusts the certificates that this machine's network needs", async (t) => {
+  const folder = t.testdir();
+  const [key, cert] = [join(folder, "key.pem"), join(folder, "company.pem")];
+  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  execFileSync("openssl", ["req", "-x509", ...curve, "-keyout", key, "-out", cert, ...subject], {
+    stdio: "ignore",
+  });
+  const server = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (socket) =>
+    socket.end("inside"),
+  ).listen(0, "127.0.0.1");
+  t.teardown(() => server.close());
+  await once(server, "listening");
+  const rig = await Rig.open(t, {
+    files: {
+      "src/api.ts": `
+        import { connect } from "node:tls";
+        import { text } from "node:stream/consumers";
+        export const handler = ({ port }) => text(connect({ host: "127.0.0.1", port, servername: "localhost" }));`,
+    },
+    machine: { PATH: process.env["PATH"], NODE_EXTRA_CA_CERTS: cert },
+  });
+  t.equal(await rig.value("Api", { port: (server.address() as AddressInfo).port }), "inside");
+});
 
 t.test("renewed credentials are seen by the next invocation in the same process", async (t) => {
   const rig = await Rig.open(t, {

@@ -131,6 +131,43 @@ t.test(
   },
 );
 
+t.test(
+  "an event that waited for a place runs what was saved meanwhile, also where nobody was told",
+  async (t) => {
+    const rig = await Rig.open(t, {
+      files: {
+        "src/api.ts": SAYS("old"),
+        "src/long.ts": `
+        import { existsSync } from "node:fs";
+        export const handler = async ({ gate }) => {
+          console.log("begins");
+          while (!existsSync(gate)) await new Promise((resolve) => setTimeout(resolve, 5));
+        };`,
+      },
+      functions: { Api: {}, Long: { handler: "src/long.handler" } },
+      limits: { verifyAfterMs: 0, processes: 1 },
+    });
+    let begins = () => {};
+    const begun = new Promise<void>((resolve) => (begins = resolve));
+    const long = rig.invoke("Long", { gate: rig.path("gate") }, { logged: () => begins() });
+    await begun;
+    await rig.when(() => rig.state().state === "ready");
+    const built = rig.of("build.finished").length;
+    let queued = () => {};
+    const waits = new Promise<void>((resolve) => (queued = resolve));
+    const position = (state: string) => {
+      if (state === "queued") queued();
+    };
+    const waiting = rig.invoke("Api", {}, { position });
+    await waits;
+    t.equal(rig.of("build.finished").length, built, "it waits for a place, its code is ready");
+    rig.write("src/api.ts", SAYS("new"));
+    rig.write("gate", "");
+    await long;
+    t.equal((await waiting).value, "new");
+  },
+);
+
 t.test("a file that is replaced by an older one of the same size is seen all the same", async (t) => {
   const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("old") }, limits: { verifyAfterMs: 0 } });
   t.equal(await rig.value(), "old");

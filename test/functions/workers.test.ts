@@ -88,6 +88,25 @@ t.test("idle workers leave after a while", async (t) => {
   t.match(await rig.invoke(), { value: "x", coldStart: true });
 });
 
+t.test("a function that nothing reached for a while is built at a save, and costs no process", async (t) => {
+  const rig = await Rig.open(t, {
+    files: { "src/api.ts": SAYS("x"), "src/other.ts": SAYS("other") },
+    functions: { Api: {}, Other: { handler: "src/other.handler" } },
+    limits: { idleMs: 50 },
+  });
+  await rig.invoke();
+  await rig.next("worker.exited");
+  rig.save("src/api.ts", SAYS("y"));
+  await rig.when(() => rig.state().state === "ready");
+  // By another function's event, whatever was begun for the first one has shown itself.
+  await rig.invoke("Other");
+  t.match(
+    rig.of("worker.started").map(({ functionName }) => functionName),
+    ["Api", "Other"],
+  );
+  t.match(await rig.invoke(), { value: "y", coldStart: true });
+});
+
 t.test("a burst is carried by few workers, and few stay after it", async (t) => {
   const rig = await Rig.open(t, {
     files: { "src/api.ts": GATED("x") },

@@ -1,10 +1,12 @@
-import { readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 
 import { silentLog } from "../../daemon/lib/log.ts";
 import { ExecutionEnvironment } from "../../daemon/runtime/environment.ts";
-import { alive, invocation, NEVER, openFunction, openProgram, openRig, shown } from "./rig.ts";
+import { Leftovers } from "../../daemon/runtime/leftovers.ts";
+import { alive, filesIn, invocation, NEVER, openFunction, openProgram, openRig, shown } from "./rig.ts";
 
 const linux = process.platform === "linux" ? {} : { skip: "reads /proc" };
 
@@ -157,6 +159,46 @@ void t.test("nothing is left after open and close, twenty times", async (t) => {
   // Closed handles leave the list a turn or two later.
   while (handles() > before) await sleep(1);
   t.equal(handles(), before);
+});
+
+void t.test("a process that the system refuses to start leaves no listener behind", async (t) => {
+  const listeners = () => process.getActiveResourcesInfo().filter((name) => name === "TCPServerWrap").length;
+  const before = listeners();
+  for (const text of ["a zero\0byte", "x".repeat(4_000_000)]) {
+    await t.rejects(
+      ExecutionEnvironment.open({
+        command: [process.execPath, "-e", ""],
+        cwd: "/",
+        env: { TEXT: text },
+        onOutput: () => undefined,
+        log: silentLog,
+      }),
+      { code: /ERR_INVALID_ARG_VALUE|E2BIG/ },
+    );
+  }
+  // Closed handles leave the list a turn or two later.
+  while (listeners() > before) await sleep(1);
+  t.equal(listeners(), before);
+});
+
+void t.test("a process whose record cannot be written or removed runs and ends all the same", async (t) => {
+  const folder = join(await filesIn(t, {}), "records");
+  const leftovers = await Leftovers.open({ folder, log: silentLog });
+  // A file where the folder should be, as little writable as a full disk; later a folder where the record was.
+  await writeFile(folder, "");
+  const one = await openRig(t, { command: [process.execPath, "-e", "console.log('up')"], leftovers });
+  await one.line("up");
+  await rm(folder);
+  const two = await openRig(t, {
+    command: [process.execPath, "-e", "setInterval(() => {}, 1000)"],
+    leftovers,
+  });
+  const [record = ""] = await readdir(folder);
+  await rm(join(folder, record));
+  await mkdir(join(folder, record, "stays"), { recursive: true });
+  await one.environment[Symbol.asyncDispose]();
+  await two.environment[Symbol.asyncDispose]();
+  t.notOk(alive(two.environment.pid));
 });
 
 void t.test("an invocation whose signal is aborted already is not begun", async (t) => {

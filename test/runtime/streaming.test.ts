@@ -1,7 +1,7 @@
 import t from "tap";
 
 import { StreamError, type Answer, type StreamedAnswer } from "../../proto/answer.ts";
-import { openFunction, openProgram, shown } from "./rig.ts";
+import { alive, openFunction, openProgram, shown } from "./rig.ts";
 
 const stream = (body: string) =>
   `export const handler = awslambda.streamifyResponse(async (event, stream, context) => { ${body} });`;
@@ -172,3 +172,28 @@ void t.test("a raw runtime's trailers", async (t) => {
   await t.rejects(bytesOf(answer), { message: "the stream ended with Runtime.Mine" });
   await rig.line("status 202");
 });
+
+void t.test(
+  "a runtime that breaks off its stream and lives is ended, also where nobody reads any more",
+  async (t) => {
+    for (const reads of [true, false]) {
+      const rig = await openProgram(
+        t,
+        `const { id } = await next();
+       const request = http.request({ host, port, method: "POST", path: "/2018-06-01/runtime/invocation/" + id + "/response", headers: { "Lambda-Runtime-Function-Response-Mode": "streaming", "Transfer-Encoding": "chunked" } });
+       request.on("error", () => undefined);
+       process.once("SIGUSR2", () => request.destroy());
+       request.write("half");
+       setInterval(() => {}, 1000);`,
+      );
+      const chunks = streamed(await rig.invoke()).chunks[Symbol.asyncIterator]();
+      t.equal(Buffer.from((await chunks.next()).value).toString(), "half");
+      if (!reads) await chunks.return?.(undefined);
+      process.kill(rig.environment.pid, "SIGUSR2");
+      if (reads)
+        await t.rejects(chunks.next(), { name: "StreamError", errorType: "Runtime.TruncatedResponse" });
+      await rig.environment.settled();
+      t.notOk(alive(rig.environment.pid), "whoever waits for its turn gets another one");
+    }
+  },
+);
