@@ -43,6 +43,7 @@ const builds = [
       daemon: "daemon/main.ts",
       cloud: "daemon/cloud/main.ts",
       "history-reader": "daemon/store/reader.ts",
+      packager: "daemon/deploy/packager.ts",
       "watch-thread": "daemon/watch/thread.ts",
     },
     packages: "external",

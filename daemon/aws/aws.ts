@@ -2,6 +2,8 @@
  * The AWS clients, made once and only when they are first used: loading one takes longer than the daemon's whole
  * start. HTTPS_PROXY is not honoured: the SDK needs an agent for it that is no dependency of ours.
  */
+import type { CloudFormationClient } from "@aws-sdk/client-cloudformation";
+import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import type { IAMClient } from "@aws-sdk/client-iam";
 import type { LambdaClient } from "@aws-sdk/client-lambda";
 import type { S3Client } from "@aws-sdk/client-s3";
@@ -83,6 +85,20 @@ export class Aws {
       const { S3Client } = await import("@aws-sdk/client-s3");
       // An endpoint of one's own seldom has a name for each bucket.
       return new S3Client({ ...this.#configuration(), forcePathStyle: this.#options.endpoint !== undefined });
+    });
+  }
+
+  cloudformation(): Promise<CloudFormationClient> {
+    return this.#once("cloudformation", async () => {
+      const { CloudFormationClient } = await import("@aws-sdk/client-cloudformation");
+      return new CloudFormationClient(this.#configuration());
+    });
+  }
+
+  logs(): Promise<CloudWatchLogsClient> {
+    return this.#once("logs", async () => {
+      const { CloudWatchLogsClient } = await import("@aws-sdk/client-cloudwatch-logs");
+      return new CloudWatchLogsClient(this.#configuration());
     });
   }
 

@@ -8,6 +8,8 @@ import { awsName, explainAws } from "../aws/failure.ts";
 export type Calls = {
   readonly lambda: LambdaClient;
   readonly iam: IAMClient;
+  /** For what only some apps need. */
+  readonly aws: Aws;
   readonly signal: AbortSignal;
   /** Where a call fails, what was being done stands in the error: `CreateFunction of aws.Function "MyApi"`. */
   try<T>(doing: string, call: () => Promise<T>): Promise<T>;
@@ -29,6 +31,7 @@ export async function openCalls(aws: Aws, signal: AbortSignal): Promise<Calls> {
   return {
     lambda,
     iam,
+    aws,
     signal,
     unless,
     try: async (doing, call) => (await unless([], doing, call)) as never,

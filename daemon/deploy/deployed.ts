@@ -1,18 +1,25 @@
 /** Reads what stands in AWS of a stage. Names come from the app, the journal and AWS's lists; tags decide whose it is. */
-import { GetRoleCommand, paginateListRoles, type IAMClient, type Role } from "@aws-sdk/client-iam";
+import {
+  GetRoleCommand,
+  GetRolePolicyCommand,
+  paginateListRoles,
+  type IAMClient,
+  type Role,
+} from "@aws-sdk/client-iam";
 import {
   GetFunctionCommand,
   GetFunctionUrlConfigCommand,
   paginateListFunctions,
+  type FunctionConfiguration,
   type GetFunctionResponse,
 } from "@aws-sdk/client-lambda";
 
 import { ABSENT, type Calls } from "./calls.ts";
+import type { LambdaFacts } from "./changes.ts";
 import { each } from "./each.ts";
 import { mayStand, type JournalEntry } from "./journal.ts";
-import { EXEC_WRAPPER } from "./package.ts";
 import type { Deployed, DeployedFunction, DeployedRole } from "./plan.ts";
-import { TAGS } from "./stubs.ts";
+import { EXEC_WRAPPER, TAGS } from "./stubs.ts";
 
 export type Stage = { readonly app: string; readonly stage: string };
 
@@ -26,7 +33,12 @@ export type Read = Deployed & {
 export async function readDeployed(
   calls: Calls,
   { app, stage }: Stage,
-  known: { readonly wanted: readonly string[]; readonly journal: readonly JournalEntry[] },
+  known: {
+    readonly wanted: readonly string[];
+    readonly journal: readonly JournalEntry[];
+    /** Looks at what no tag tells, too. */
+    readonly thorough?: boolean;
+  },
 ): Promise<Read> {
   const functionNames = new Set([...known.wanted, ...mayStand(known.journal, "function")]);
   const roleNames = new Set([...known.wanted, ...mayStand(known.journal, "role")]);
@@ -50,7 +62,7 @@ export async function readDeployed(
     else if (found !== undefined) functions.push(found);
   });
   await each(roleNames, WIDTH, async (name) => {
-    const found = await readRole(calls, name, { app, stage });
+    const found = await readRole(calls, name, { app, stage }, known.thorough ?? false);
     if (found === "foreign") foreign.push({ what: "role", nameInAws: name });
     else if (found !== undefined) roles.push(found);
   });
@@ -60,6 +72,9 @@ export async function readDeployed(
 
 /** A path of its own makes a stage's roles a list that can be asked for. */
 export const rolePath = ({ app, stage }: Stage) => `/livedev/${app}/${stage}/`;
+
+/** The name of the role's one inline policy. */
+export const ROLE_POLICY = "livedev";
 
 export const isOurs = (tags: Readonly<Record<string, string>>, { app, stage }: Stage) =>
   tags[TAGS.app] === app && tags[TAGS.stage] === stage;
@@ -88,14 +103,30 @@ async function lookUpFunction(
   const url = await calls.unless(ABSENT, `GetFunctionUrlConfig of ${name}`, () =>
     calls.lambda.send(new GetFunctionUrlConfigCommand({ FunctionName: name }), { abortSignal: calls.signal }),
   );
+  const stub = found.Configuration.Environment?.Variables?.["AWS_LAMBDA_EXEC_WRAPPER"] === EXEC_WRAPPER;
   return {
     component: tags[TAGS.component] ?? name,
     nameInAws: name,
     functionArn: found.Configuration.FunctionArn,
-    hash: tags[TAGS.hash],
+    hash: tags[stub ? TAGS.hash : TAGS.code],
     urlHash: tags[TAGS.url],
     url: url?.FunctionUrl,
-    stub: found.Configuration.Environment?.Variables?.["AWS_LAMBDA_EXEC_WRAPPER"] === EXEC_WRAPPER,
+    stub,
+    facts: factsOf(found.Configuration),
+  };
+}
+
+function factsOf(standing: FunctionConfiguration): LambdaFacts {
+  return {
+    handler: standing.Handler ?? "",
+    runtime: standing.Runtime ?? "",
+    architecture: standing.Architectures?.[0] === "arm64" ? "arm64" : "x86_64",
+    description: standing.Description ?? "",
+    timeoutSeconds: standing.Timeout ?? 3,
+    memoryMb: standing.MemorySize ?? 128,
+    environment: standing.Environment?.Variables ?? {},
+    layers: (standing.Layers ?? []).flatMap(({ Arn }) => (Arn === undefined ? [] : [Arn])),
+    codeSha256: standing.CodeSha256 ?? "",
   };
 }
 
@@ -103,6 +134,7 @@ async function readRole(
   calls: Calls,
   name: string,
   of: Stage,
+  thorough: boolean,
 ): Promise<DeployedRole | "foreign" | undefined> {
   const found = await calls.unless(ABSENT, `GetRole of ${name}`, () =>
     calls.iam.send(new GetRoleCommand({ RoleName: name }), { abortSignal: calls.signal }),
@@ -110,12 +142,21 @@ async function readRole(
   const tags = roleTags(found?.Role);
   if (found?.Role?.Arn === undefined) return undefined;
   if (!isOurs(tags, of)) return "foreign";
+  const policy = thorough ? await readPolicy(calls, name) : undefined;
   return {
     component: tags[TAGS.component] ?? name,
     nameInAws: name,
     roleArn: found.Role.Arn,
     hash: tags[TAGS.hash],
+    ...(policy !== undefined && { policy }),
   };
+}
+
+async function readPolicy(calls: Calls, RoleName: string): Promise<string> {
+  const found = await calls.unless(ABSENT, `GetRolePolicy of ${RoleName}`, () =>
+    calls.iam.send(new GetRolePolicyCommand({ RoleName, PolicyName: ROLE_POLICY }), { abortSignal: calls.signal }),
+  );
+  return decodeURIComponent(found?.PolicyDocument ?? "");
 }
 
 export function roleTags(role: Role | undefined): Record<string, string> {

@@ -1,5 +1,6 @@
 import { ZipFile } from "yazl";
 
+import { zipOptions, type PackageEntry } from "./entries.ts";
 import type { StubSettings } from "./stubs.ts";
 
 /**
@@ -10,22 +11,23 @@ const WRAPPER = `#!/bin/sh
 exec node "$LAMBDA_TASK_ROOT/livedev-stub.mjs" "$@"
 `;
 
-/** What Lambda starts in place of the runtime. */
-export const EXEC_WRAPPER = "/var/task/livedev";
-
-/** Always the same, so that the same content is the same package: a zip's times are local, and this is its first. */
-const MTIME = new Date(1980, 0, 1);
-
 const text = (value: string) => new TextEncoder().encode(value);
+
+/** What makes a package a stub's. */
+export function stubEntries(program: Uint8Array, settings: StubSettings): PackageEntry[] {
+  return [
+    { path: "livedev-stub.mjs", contents: program },
+    { path: "livedev", contents: text(WRAPPER), executable: true },
+    { path: "livedev.json", contents: text(`${JSON.stringify(settings, undefined, 2)}\n`) },
+  ];
+}
 
 /** A stub's package, as Lambda takes it. */
 export async function stubPackage(program: Uint8Array, settings: StubSettings): Promise<Buffer> {
   const zip = new ZipFile();
-  const add = (content: Uint8Array, path: string, mode: number) =>
-    zip.addBuffer(Buffer.from(content), path, { mtime: MTIME, mode, forceDosTimestamp: true });
-  add(program, "livedev-stub.mjs", 0o100644);
-  add(text(WRAPPER), "livedev", 0o100755);
-  add(text(`${JSON.stringify(settings, undefined, 2)}\n`), "livedev.json", 0o100644);
+  for (const { path, contents, executable = false } of stubEntries(program, settings)) {
+    zip.addBuffer(Buffer.from(contents), path, zipOptions(executable));
+  }
   zip.end();
   const chunks: Buffer[] = [];
   for await (const chunk of zip.outputStream) chunks.push(chunk as Buffer);

@@ -12,12 +12,10 @@ import {
 
 import { notOurs } from "../lib/errors.ts";
 import { ABSENT, PRESENT, type Calls } from "./calls.ts";
-import { isOurs, rolePath, roleTags, type Stage } from "./deployed.ts";
-import { staleTags, TAGS, TRUST_POLICY, type WantedStub } from "./stubs.ts";
+import { isOurs, ROLE_POLICY, rolePath, roleTags, type Stage } from "./deployed.ts";
+import { staleTags, TAGS, TRUST_POLICY, type WantedLambda } from "./stubs.ts";
 
-const POLICY = "livedev";
-
-export async function createRole(calls: Calls, stub: WantedStub, of: Stage): Promise<void> {
+export async function createRole(calls: Calls, stub: WantedLambda, of: Stage): Promise<void> {
   const { nameInAws: name } = stub;
   const created = await calls.unless(PRESENT, `CreateRole ${name}`, () =>
     calls.iam.send(
@@ -39,7 +37,7 @@ export async function createRole(calls: Calls, stub: WantedStub, of: Stage): Pro
   await putRole(calls, stub, roleTags(Role));
 }
 
-export async function updateRole(calls: Calls, stub: WantedStub): Promise<void> {
+export async function updateRole(calls: Calls, stub: WantedLambda): Promise<void> {
   const { Role } = await calls.try(`GetRole ${stub.nameInAws}`, () =>
     calls.iam.send(new GetRoleCommand({ RoleName: stub.nameInAws })),
   );
@@ -48,16 +46,14 @@ export async function updateRole(calls: Calls, stub: WantedStub): Promise<void> 
 
 async function putRole(
   calls: Calls,
-  stub: WantedStub,
+  stub: WantedLambda,
   standing: Readonly<Record<string, string>>,
 ): Promise<void> {
   const RoleName = stub.nameInAws;
   await calls.try(`UpdateAssumeRolePolicy of ${RoleName}`, () =>
     calls.iam.send(new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: TRUST_POLICY })),
   );
-  await calls.try(`PutRolePolicy of ${RoleName}`, () =>
-    calls.iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: POLICY, PolicyDocument: stub.policy })),
-  );
+  await putPolicy(calls, RoleName, stub.policy);
   const stale = staleTags(standing, stub);
   if (stale.length > 0) {
     await calls.try(`UntagRole ${RoleName}`, () =>
@@ -71,10 +67,23 @@ async function putRole(
   );
 }
 
-export async function deleteRole(calls: Calls, name: string): Promise<void> {
-  await calls.unless(ABSENT, `DeleteRolePolicy of ${name}`, () =>
-    calls.iam.send(new DeleteRolePolicyCommand({ RoleName: name, PolicyName: POLICY })),
+/** IAM takes no policy that says nothing. */
+async function putPolicy(calls: Calls, RoleName: string, PolicyDocument: string): Promise<void> {
+  const { Statement } = JSON.parse(PolicyDocument) as { Statement: unknown[] };
+  if (Statement.length === 0) return deletePolicy(calls, RoleName);
+  await calls.try(`PutRolePolicy of ${RoleName}`, () =>
+    calls.iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: ROLE_POLICY, PolicyDocument })),
   );
+}
+
+async function deletePolicy(calls: Calls, RoleName: string): Promise<void> {
+  await calls.unless(ABSENT, `DeleteRolePolicy of ${RoleName}`, () =>
+    calls.iam.send(new DeleteRolePolicyCommand({ RoleName, PolicyName: ROLE_POLICY })),
+  );
+}
+
+export async function deleteRole(calls: Calls, name: string): Promise<void> {
+  await deletePolicy(calls, name);
   await calls.unless(ABSENT, `DeleteRole ${name}`, () =>
     calls.iam.send(new DeleteRoleCommand({ RoleName: name })),
   );

@@ -13,7 +13,7 @@ import {
 import type { WantedCors, WantedUrl } from "../../proto/app.ts";
 import { ABSENT, PRESENT, type Calls } from "./calls.ts";
 import { readFunction, type Stage } from "./deployed.ts";
-import { TAGS, type WantedStub } from "./stubs.ts";
+import { TAGS, type WantedLambda } from "./stubs.ts";
 
 /** AWS asks for both of a public URL. @see https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html */
 const PUBLIC = [
@@ -34,7 +34,7 @@ const PUBLIC = [
 /** Creates the URL, or brings one that stands to what is wanted. */
 export async function putUrl(
   calls: Calls,
-  stub: WantedStub & { readonly url: WantedUrl },
+  stub: WantedLambda & { readonly url: WantedUrl },
   of: Stage,
 ): Promise<void> {
   const { nameInAws: FunctionName, url } = stub;

@@ -2,6 +2,7 @@
  * Every sentence of the daemon that a user can read, as a named function: what was wrong, where, and what to do next.
  */
 import { LivedevError } from "../../proto/errors.ts";
+import type { BuildError } from "../../proto/events.ts";
 
 export { LivedevError };
 
@@ -483,6 +484,114 @@ export const notOurs = (what: string, name: string, app: string, stage: string) 
 
 export const functionBroken = (name: string, reason: string) =>
   new LivedevError("deploy.functionFailed", `Lambda could not make ${name} ready: ${reason}.`);
+
+export const releaseBroken = (name: string, errors: readonly BuildError[]) =>
+  new LivedevError(
+    "deploy.buildFailed",
+    [`aws.Function "${name}" does not build; nothing was changed.`, ...errors.map(buildErrorLine)].join("\n"),
+  );
+
+const buildErrorLine = ({ text, file, line }: BuildError) =>
+  `  ${file === undefined ? "" : `${file}${line === undefined ? "" : `:${line}`}: `}${text}`;
+
+export const copyMissing = (name: string, from: string) =>
+  new LivedevError(
+    "deploy.copyMissing",
+    `copyFiles of aws.Function "${name}" names ${from}, which is not there; nothing was changed.`,
+  );
+
+export const packageTooLarge = (name: string, megabytes: number) =>
+  new LivedevError(
+    "deploy.packageTooLarge",
+    `The package of aws.Function "${name}" has ${megabytes} MB; Lambda takes at most 250 MB. Nothing was changed.`,
+    "Leave out what is not needed: copyFiles, nodejs.install, large imports.",
+  );
+
+export const packageUnknown = (name: string, packageName: string) =>
+  new LivedevError(
+    "deploy.packageUnknown",
+    `nodejs.install of aws.Function "${name}" names ${packageName}, which the project does not have.`,
+    `Run \`npm install ${packageName}\`.`,
+  );
+
+export const installFailed = (name: string, command: string, said: string) =>
+  new LivedevError(
+    "deploy.installFailed",
+    `nodejs.install of aws.Function "${name}" failed (${command}): ${said}`,
+  );
+
+export const installNeedsPlatform = (name: string, packages: readonly string[], platform: string) =>
+  new LivedevError(
+    "deploy.installNeedsPlatform",
+    `aws.Function "${name}" installs ${packages.join(", ")}, which is built when it is installed and cannot be built here for ${platform}.`,
+    `Deploy from a ${platform} machine, or use a release of the package that carries its binaries.`,
+  );
+
+export const notDeployable = (components: readonly string[]) =>
+  new LivedevError(
+    "deploy.notDeployable",
+    `Nothing was changed: livedev cannot deploy ${components.join(", ")}.`,
+    "Give the component a `deploy.command`, or deploy it by a Stack.",
+  );
+
+export const stackNeedsAws = (components: readonly string[]) =>
+  new LivedevError(
+    "deploy.stackNeedsAws",
+    `The local cloud has no CloudFormation, so it cannot hold ${components.join(", ")}: use home "aws", or set \`endpoint\`.`,
+  );
+
+export const deployCycle = (components: readonly string[]) =>
+  new LivedevError(
+    "deploy.cycle",
+    `Nothing was changed: ${components.join(" needs ")}, so none of them can be made first.`,
+    "Let one of them do without the other's output.",
+  );
+
+export const stackFailed = (name: string, status: string, reason: string) =>
+  new LivedevError("deploy.stackFailed", `CloudFormation ended with ${status} for ${name}: ${reason}`);
+
+export const commandFailed = (kind: string, name: string, command: string, how: string, said: string) =>
+  new LivedevError(
+    "deploy.commandFailed",
+    `The command of ${kind} "${name}" (${command}) ended with ${how}.${said === "" ? "" : `\n${said}`}`,
+  );
+
+export const siteEmpty = (name: string, folder: string) =>
+  new LivedevError(
+    "deploy.siteEmpty",
+    `aws.StaticSite "${name}" has no files: ${folder} is empty or not there.`,
+    "Is `build.output` the folder that the build writes?",
+  );
+
+export const stateConflict = (app: string, stage: string) =>
+  new LivedevError(
+    "state.conflict",
+    `The state of ${app}/${stage} was changed by another meanwhile.`,
+    "Try again: what was done is kept.",
+  );
+
+export const stateNotOfStage = (app: string, stage: string) =>
+  new LivedevError(
+    "state.notOfStage",
+    `This is no exported state of ${app}/${stage}.`,
+    "`livedev state export` writes one.",
+  );
+
+export const updateUndone = (name: string, cause: unknown) =>
+  new LivedevError(
+    "deploy.undone",
+    `${name} was not updated and runs its previous code: ${messageOf(cause)}`,
+    undefined,
+    { cause },
+  );
+
+export const notRestored = (name: string, first: unknown, then: unknown) =>
+  new LivedevError(
+    "deploy.notRestored",
+    `${name} was not updated (${messageOf(first)}), and its previous code could not be put back: ${messageOf(then)}`,
+    "Deploy again: the function is brought to what the config says.",
+    { cause: first },
+  );
 
 export const functionTooLong = (name: string, seconds: number) =>
   new LivedevError(

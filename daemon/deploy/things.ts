@@ -1,0 +1,40 @@
+/** What stands beside functions: buckets, and what CloudFormation carries out. */
+import type { WantedBucket, WantedStack } from "../../proto/app.ts";
+
+type Thing = {
+  /** `aws.Bucket`, `aws.Vpc` … */
+  readonly kind: string;
+  readonly component: string;
+  readonly nameInAws: string;
+};
+
+export type WantedThing = Thing & {
+  readonly tags: Readonly<Record<string, string>>;
+  readonly hash: string;
+} & (
+    | { readonly is: "bucket"; readonly bucket: WantedBucket }
+    | {
+        readonly is: "stack";
+        /** JSON or YAML. */
+        readonly template: string;
+        readonly parameters: Readonly<Record<string, string>>;
+        readonly capabilities: WantedStack["capabilities"];
+        /** Files that go into the bucket that the stack gives as its output `Bucket`. */
+        readonly files?: SiteFiles;
+      }
+  );
+
+export type SiteFiles = {
+  /** Absolute. */
+  readonly folder: string;
+  readonly indexPage: string;
+};
+
+export type DeployedThing = Thing & {
+  readonly is: WantedThing["is"];
+  /** Of its tags; undefined: its step did not come to its end. */
+  readonly hash: string | undefined;
+  /** Why it has to be mended although it stands as wanted by its tags. */
+  readonly broken?: string;
+  readonly outputs: Readonly<Record<string, unknown>>;
+};

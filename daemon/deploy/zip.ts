@@ -1,0 +1,21 @@
+/** Zips off the main thread, a few at a time. */
+import { Worker } from "node:worker_threads";
+
+import { PROGRAMS } from "../lib/programs.ts";
+import type { Packaged, PackageOrder } from "./packager.ts";
+
+export async function zipInThread(order: PackageOrder, signal: AbortSignal): Promise<Packaged> {
+  signal.throwIfAborted();
+  const worker = new Worker(PROGRAMS.packager, { workerData: order });
+  const stop = () => void worker.terminate();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await new Promise<Packaged>((resolve, reject) => {
+      worker.once("message", resolve).once("error", reject);
+      worker.once("exit", () => reject(signal.aborted ? (signal.reason as Error) : new Error("the packager ended")));
+    });
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await worker.terminate();
+  }
+}
