@@ -478,6 +478,8 @@ export class Daemon {
       app,
       holder: { id: this.#key.keyId, name: `${userInfo().username}@${hostname()}` },
       onLost: (reason) => this.#leaseLost(reason),
+      project: this.project,
+      workDir: join(this.#stateDir, "build", "deploy"),
       cloudDir: join(this.project, STATE_FOLDER, "cloud"),
       journal: this.store.journal,
       bridge: () => ({ addresses: [{ address: this.#bridge.address, match: "*" }], ...this.#key }),

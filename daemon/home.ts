@@ -8,7 +8,7 @@ import { Aws } from "./aws/aws.ts";
 import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
 import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
 import { Lease, type Holder, type LeaseOptions } from "./deploy/lease.ts";
-import { noWayForStubs } from "./lib/errors.ts";
+import { bundleForRelease } from "./functions/release.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { PROGRAMS } from "./lib/programs.ts";
 import { Scope } from "./lib/scope.ts";
@@ -19,6 +19,9 @@ export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "onPlanned"
   readonly app: WantedApp;
   readonly holder: Holder;
   readonly onLost: LeaseOptions["onLost"];
+  readonly project: string;
+  /** For packages that are being made. */
+  readonly workDir: string;
   /** The local cloud's state, for home: local. */
   readonly cloudDir: string;
   readonly log: Log;
@@ -33,12 +36,11 @@ export class Home {
   readonly #scope: Scope;
   #lease: Promise<Lease> | undefined;
 
-  /** @throws LivedevError where the local cloud cannot be started, or stubs have no way here. */
+  /** @throws LivedevError where the local cloud cannot be started. */
   static async open(options: HomeOptions): Promise<Home> {
     const { app, log } = options;
-    if (app.home === "aws" && app.endpoint === undefined) throw noWayForStubs();
     const scope = new Scope();
-    const cloud = app.home === "local" ? await ensureCloud(options.cloudDir) : undefined;
+    const cloud = isLocal(app) ? await ensureCloud(options.cloudDir) : undefined;
     const { region, endpoint, profile } = app;
     const aws = scope.use(
       await Aws.open(
@@ -58,7 +60,11 @@ export class Home {
         journal: options.journal,
         app: app.name,
         stage: app.stage,
+        cloudFormation: cloud === undefined,
+        project: options.project,
+        workDir: options.workDir,
         stubFile: PROGRAMS.stub,
+        build: (wanted) => bundleForRelease(wanted, options.project),
         bridge: options.bridge,
         onPlanned: options.onPlanned,
         onStep: options.onStep,
@@ -120,6 +126,9 @@ export class Home {
     return this.#scope.close();
   }
 }
+
+/** With an endpoint of one's own, that is home. */
+const isLocal = ({ home, endpoint }: WantedApp) => home === "local" && endpoint === undefined;
 
 function keyOf({ name, stage, home, region, profile, endpoint }: WantedApp): string {
   return JSON.stringify([name, stage, home, region, profile, endpoint]);

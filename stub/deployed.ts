@@ -107,7 +107,14 @@ export class DeployedCode {
     if (ends || initError) this.#ending = true;
     const path = initError ? `/2018-06-01/runtime/invocation/${requestId}/error` : incoming.url;
     const onward = request(
-      { host: hostname, port: port || 80, method: incoming.method, path, headers: incoming.headers },
+      // The name that the process knows is this server's.
+      {
+        host: hostname,
+        port: port || 80,
+        method: incoming.method,
+        path,
+        headers: { ...incoming.headers, host: this.#api },
+      },
       (answer) => {
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(outgoing);

@@ -67,7 +67,11 @@ export async function readBuckets(
 }
 
 export function bucketOutputs(name: string, region: string): Record<string, unknown> {
-  return { name, arn: `arn:${partitionOf(region)}:s3:::${name}`, domain: `${name}.s3.${region}.amazonaws.com` };
+  return {
+    name,
+    arn: `arn:${partitionOf(region)}:s3:::${name}`,
+    domain: `${name}.s3.${region}.amazonaws.com`,
+  };
 }
 
 export async function putBucket(
@@ -79,7 +83,8 @@ export async function putBucket(
   const client = await calls.aws.s3();
   const { nameInAws: Bucket, bucket } = wanted;
   const { region } = calls.aws;
-  const send = <T>(what: string, call: () => Promise<T>) => calls.unless(UNSUPPORTED, `${what} of ${Bucket}`, call);
+  const send = <T>(what: string, call: () => Promise<T>) =>
+    calls.unless(UNSUPPORTED, `${what} of ${Bucket}`, call);
   // us-east-1 must not be named. @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
   const place =
     region === "us-east-1"
@@ -87,7 +92,9 @@ export async function putBucket(
       : { CreateBucketConfiguration: { LocationConstraint: region as BucketLocationConstraint } };
   const standing = await tagsOf(calls, client, Bucket);
   if (standing === undefined) {
-    await calls.unless(MINE, `CreateBucket ${Bucket}`, () => client.send(new CreateBucketCommand({ Bucket, ...place })));
+    await calls.unless(MINE, `CreateBucket ${Bucket}`, () =>
+      client.send(new CreateBucketCommand({ Bucket, ...place })),
+    );
   } else if (!isOurs(standing, of) && Object.keys(standing).length > 0) {
     throw notOurs("bucket", Bucket, of.app, of.stage);
   }
@@ -154,7 +161,9 @@ export async function putBucket(
   );
   await send("the lifecycle", () => putLifecycle(client, Bucket, bucket));
   await calls.try(`PutBucketTagging of ${Bucket}`, () =>
-    client.send(new PutBucketTaggingCommand({ Bucket, Tagging: TagSet({ ...wanted.tags, [TAGS.hash]: wanted.hash }) })),
+    client.send(
+      new PutBucketTaggingCommand({ Bucket, Tagging: TagSet({ ...wanted.tags, [TAGS.hash]: wanted.hash }) }),
+    ),
   );
   const { is, kind, component, nameInAws, hash } = wanted;
   return { is, kind, component, nameInAws, hash, outputs: bucketOutputs(Bucket, region) };
@@ -195,7 +204,12 @@ function policyOf(bucket: WantedBucket, arn: string, lookup: Lookup): unknown[] 
     const Principal = bucket.access === "public" ? "*" : { Service: "cloudfront.amazonaws.com" };
     statements.push({ Effect: "Allow", Principal, Action: "s3:GetObject", Resource: `${arn}/*` });
   }
-  const types = { aws: "AWS", service: "Service", federated: "Federated", canonical: "CanonicalUser" } as const;
+  const types = {
+    aws: "AWS",
+    service: "Service",
+    federated: "Federated",
+    canonical: "CanonicalUser",
+  } as const;
   for (const { effect, actions, principals, conditions, paths } of bucket.policy) {
     statements.push({
       Effect: effect === "deny" ? "Deny" : "Allow",
@@ -209,7 +223,10 @@ function policyOf(bucket: WantedBucket, arn: string, lookup: Lookup): unknown[] 
       Resource: paths.map((path) => (path === "" ? arn : `${arn}/${path}`)),
       ...(conditions.length > 0 && {
         Condition: Object.fromEntries(
-          conditions.map(({ test, variable, values }) => [test, { [variable]: resolveOutputs(values, lookup) }]),
+          conditions.map(({ test, variable, values }) => [
+            test,
+            { [variable]: resolveOutputs(values, lookup) },
+          ]),
         ),
       }),
     });
@@ -258,12 +275,15 @@ async function tagsOf(
 ): Promise<Record<string, string> | undefined> {
   let tags: Record<string, string> | undefined = {};
   try {
-    const { TagSet = [] } = await client.send(new GetBucketTaggingCommand({ Bucket }), { abortSignal: calls.signal });
+    const { TagSet = [] } = await client.send(new GetBucketTaggingCommand({ Bucket }), {
+      abortSignal: calls.signal,
+    });
     tags = Object.fromEntries(TagSet.map(({ Key = "", Value = "" }) => [Key, Value]));
   } catch (error) {
     const name = error instanceof Error ? error.name : "";
     if (GONE.includes(name)) tags = undefined;
-    else if (!UNSET.includes(name)) await calls.try(`GetBucketTagging of ${Bucket}`, () => Promise.reject(error as Error));
+    else if (!UNSET.includes(name))
+      await calls.try(`GetBucketTagging of ${Bucket}`, () => Promise.reject(error as Error));
   }
   return tags;
 }

@@ -31,7 +31,8 @@ export function changes(wanted: WantedLambda, standing: LambdaFacts | undefined)
     found.push({ what: "layers", from: standing.layers.join(", "), to: wanted.layers.join(", ") });
   }
   found.push(...ofVariables(wanted, standing));
-  if (wanted.code.is === "release" && wanted.code.sha256 !== standing.codeSha256) found.push({ what: "code" });
+  if (wanted.code.is === "release" && wanted.code.sha256 !== standing.codeSha256)
+    found.push({ what: "code" });
   return found;
 }
 

@@ -1,71 +1,46 @@
 /**
- * Puts stubs in place of a stage's functions, and takes the stage away again. `plan` is pure; `apply` reads what
- * stands, plans, and carries the steps out: in order for one name in AWS, up to eight names at once.
+ * Brings a stage to what its app wants, stubs or real code, and takes the stage away again. `plan` is pure; `apply`
+ * reads what stands, plans, and carries the steps out: a component after those it refers to, up to eight at once.
+ * What a step makes known (a URL, a stack's output) reaches those that wait for it; who refers to an output that
+ * changed is found by planning again.
  */
-import { createHash, randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
 
 import { InvokeCommand, type InvocationType } from "@aws-sdk/client-lambda";
 
-import { physicalName, type WantedApp } from "../../proto/app.ts";
-import type { Aws } from "../aws/aws.ts";
+import { physicalName, resolveOutputs, type WantedApp } from "../../proto/app.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
-import { notDeployed, notOurs, stageProtected, stageHoldsCode } from "../lib/errors.ts";
-import type { Log } from "../lib/log.ts";
+import {
+  deployCycle,
+  notDeployable,
+  notDeployed,
+  notOurs,
+  stackNeedsAws,
+  stageHoldsCode,
+  stageProtected,
+} from "../lib/errors.ts";
 import { Scope } from "../lib/scope.ts";
 import { ABSENT, openCalls, type Calls } from "./calls.ts";
-import { readDeployed, type Read, type Stage } from "./deployed.ts";
+import { Carrier } from "./carry.ts";
+import type { Stage } from "./deployed.ts";
 import { each } from "./each.ts";
-import { createFunction, deleteFunction, updateFunction } from "./function.ts";
-import type { Journal } from "./journal.ts";
-import { stubPackage } from "./package.ts";
-import { plan, stepComponent, stepName, type Deployed, type Step } from "./plan.ts";
-import { createRole, deleteRole, updateRole } from "./role.ts";
-import { nameInAws, wantedStubs, type BridgeAddress, type WantedStub } from "./stubs.ts";
-import { deleteUrl, putUrl } from "./url.ts";
-
-export type DeployOptions = {
-  readonly aws: Aws;
-  readonly journal: Journal;
-  readonly app: string;
-  readonly stage: string;
-  /** dist/stub.mjs. */
-  readonly stubFile: string;
-  /** Asked at each run: how stubs reach the bridge, and the stage's key. */
-  readonly bridge: () => {
-    readonly addresses: readonly BridgeAddress[];
-    readonly key: Uint8Array;
-    readonly keyId: string;
-  };
-  /** How many steps a run of `apply` will take. */
-  readonly onPlanned?: ((steps: number) => void) | undefined;
-  readonly onStep: (step: Stepped) => void;
-  readonly log: Log;
-};
-
-/** A step that is done. */
-export type Stepped = {
-  /** `create`, `update`, `delete`. */
-  readonly step: Step["action"];
-  /** In the app's words: `aws.Function "MyApi" role`. */
-  readonly resource: string;
-  readonly tookMs: number;
-};
-
-export type DeployResult = {
-  readonly steps: number;
-  readonly tookMs: number;
-  readonly functions: Readonly<Record<string, Standing>>;
-};
-
-export type ApplyOptions = {
-  /** Whether stubs may take the place of deployed code. */
-  readonly replaceCode?: boolean;
-  /** Functions that the app does not have any more stay for now. */
-  readonly keepRemoved?: boolean;
-};
-
-export type Standing = { readonly functionArn: string; readonly nameInAws: string; readonly url?: string };
+import { cycleIn } from "./graph.ts";
+import { knownIn, readAll } from "./outputs.ts";
+import { plan, resourceOf, stepName, type Deployed, type Step } from "./plan.ts";
+import { makeRelease, type Release } from "./release.ts";
+import { StateFile, type StageState } from "./state-file.ts";
+import { nameInAws, type CarriedCode } from "./stubs.ts";
+import type { ApplyOptions, DeployOptions, DeployResult, Planned, Prepared, Standing } from "./types.ts";
+import {
+  byCloudFormation,
+  databases,
+  needsOf,
+  undeployable,
+  wantedOf,
+  type Mode,
+  type WantedParts,
+} from "./wanted.ts";
 
 export type Invoked = {
   readonly statusCode: number;
@@ -76,7 +51,12 @@ export type Invoked = {
   readonly logTail?: string;
 };
 
-const WIDTH = 8;
+/** An output that changed may change who refers to it, and so on; an app whose outputs never settle is left there. */
+const ROUNDS = 4;
+/** Bundles and zips: each is busy on its own. */
+const MAKE_WIDTH = 3;
+
+export type { ApplyOptions, DeployOptions, DeployResult, Planned, Standing, Stepped } from "./types.ts";
 
 export class Deploy {
   readonly #options: DeployOptions;
@@ -95,53 +75,108 @@ export class Deploy {
   }
 
   static async open(options: DeployOptions): Promise<Deploy> {
+    await mkdir(options.workDir, { recursive: true });
     return new Deploy(options);
   }
 
   /** What `apply` would do. */
-  async plan(app: WantedApp): Promise<{ readonly steps: readonly { step: string; resource: string }[] }> {
-    const { steps } = await this.#plan(await this.#calls(), app);
-    return { steps: steps.map((step) => ({ step: step.action, resource: resourceOf(step) })) };
+  async plan(app: WantedApp, { mode = "dev" }: { mode?: Mode } = {}): Promise<Planned> {
+    const calls = await this.#calls();
+    const prepared = await this.#prepare(calls, app, mode, true);
+    return {
+      steps: prepared.plan().steps.map((step) => ({
+        step: step.action,
+        resource: resourceOf(step),
+        changes: step.changes ?? [],
+        drift: step.drift ?? false,
+      })),
+      commands: commandsOf(app, mode),
+    };
   }
 
   /** @throws LivedevError `stage.holdsCode` where a stub would replace deployed code and that was not agreed to. */
-  apply(
-    app: WantedApp,
-    { replaceCode = true, keepRemoved = false }: ApplyOptions = {},
-  ): Promise<DeployResult> {
+  apply(app: WantedApp, options: ApplyOptions = {}): Promise<DeployResult> {
+    const { mode = "dev", replaceCode = true, keepRemoved = false } = options;
     return this.#alone(async (calls) => {
       const began = performance.now();
-      const { steps: all, wanted, program, read } = await this.#plan(calls, app);
-      const steps = keepRemoved ? all.filter((step) => !removes(step)) : all;
-      const replaced = holdingCode(read, steps);
+      const prepared = await this.#prepare(calls, app, mode, mode === "release");
+      const first = prepared.plan();
+      const due = (steps: readonly Step[]) => (keepRemoved ? steps.filter((step) => !removes(step)) : steps);
+      const replaced = holdingCode(prepared.standings, due(first.steps));
       if (!replaceCode && replaced.length > 0) throw stageHoldsCode(app.name, app.stage, replaced);
-      this.#options.onPlanned?.(steps.length);
-      await this.#carryOut(calls, steps, program);
-      const deployed = steps.length === 0 ? read : await this.#deployed(calls, wanted);
+      const commands = commandsOf(app, mode).length;
+      let steps = due(first.steps);
+      let count = 0;
+      this.#options.onPlanned?.(steps.length + commands);
+      const { standings } = prepared;
+      const making = { app, mode, ...prepared };
+      const carrier = new Carrier({ ...this.#options, calls, of: this.#of, standings, making });
+      for (let round = 1, run = commands; steps.length + run > 0; round += 1, run = 0) {
+        await carrier.run(steps, run > 0);
+        count += steps.length + run;
+        await prepared.read();
+        carrier.see(prepared.standings);
+        if (round === ROUNDS) break;
+        // What refers to an output that only now is what it is.
+        steps = due(prepared.plan().steps).filter((step) => step.action !== "delete");
+      }
+      if (count > 0 || unkept(prepared)) await this.#remember(prepared, mode);
+      const lookup = carrier.lookup();
       return {
-        steps: steps.length,
+        steps: count,
         tookMs: performance.now() - began,
-        functions: standing(deployed),
+        functions: standing(prepared.standings),
+        known: carrier.known(),
+        outputs: (resolveOutputs(app.outputs ?? {}, lookup) ?? {}) as Record<string, unknown>,
       };
-    });
+    }, options.signal);
   }
 
-  /** Deletes everything of the stage. */
-  remove(app?: WantedApp): Promise<{ readonly steps: number; readonly tookMs: number }> {
+  /**
+   * Deletes everything of the stage: by tags, so that it needs no config. What holds data stays where the app says so;
+   * it is named.
+   */
+  remove(
+    app?: Pick<WantedApp, "protect" | "removal" | "functions" | "name" | "stage">,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<{ readonly steps: number; readonly tookMs: number; readonly kept: readonly string[] }> {
     return this.#alone(async (calls) => {
       if (app?.protect === true) throw stageProtected(this.#of.app, this.#of.stage);
       const began = performance.now();
       const known = app === undefined ? [] : app.functions.map((wanted) => nameInAws(app, wanted));
-      const steps = plan(await this.#deployed(calls, known), []);
-      await this.#carryOut(calls, steps, new Uint8Array());
-      return { steps: steps.length, tookMs: performance.now() - began };
-    });
+      const file = await StateFile.open(this.#options.aws, this.#of, calls.signal);
+      const standings = await this.#read(calls, {
+        wanted: known,
+        state: file.state,
+      });
+      const stays = (step: Step) =>
+        step.resource === "thing" && step.action === "delete" && holdsData(step.standing.kind, app?.removal);
+      const all = plan(standings, []);
+      const steps = app?.removal === "retain-all" ? [] : all.filter((step) => !stays(step));
+      this.#options.onPlanned?.(steps.length);
+      const carrier = new Carrier({ ...this.#options, calls, of: this.#of, standings });
+      await carrier.run(steps, false);
+      const kept = all.filter((step) => !steps.includes(step)).map(resourceOf);
+      if (kept.length === 0) await file.clear();
+      return { steps: steps.length, tookMs: performance.now() - began, kept };
+    }, signal);
   }
 
   /** What stands, by component. */
   async deployed(app?: WantedApp): Promise<Readonly<Record<string, Standing>>> {
     const known = app === undefined ? [] : app.functions.map((wanted) => nameInAws(app, wanted));
-    return standing(await this.#deployed(await this.#calls(), known));
+    return standing(await this.#read(await this.#calls(), { wanted: known }));
+  }
+
+  /** What is known of the stage beside its tags; undefined where nothing was deployed yet. */
+  async state(): Promise<StageState | undefined> {
+    const { state } = await StateFile.open(this.#options.aws, this.#of, this.#scope.signal);
+    return state;
+  }
+
+  async importState(state: StageState): Promise<void> {
+    const file = await StateFile.open(this.#options.aws, this.#of, this.#scope.signal);
+    await file.write(state);
   }
 
   /** Through AWS, the whole way. `functionName` is the component's. */
@@ -180,90 +215,155 @@ export class Deploy {
     }
   }
 
-  #calls(): Promise<Calls> {
-    return openCalls(this.#options.aws, this.#scope.signal);
+  #calls(signal?: AbortSignal): Promise<Calls> {
+    const own = this.#scope.signal;
+    return openCalls(this.#options.aws, signal === undefined ? own : AbortSignal.any([own, signal]));
   }
 
-  #deployed(calls: Calls, wanted: readonly string[]): Promise<Read> {
-    return readDeployed(calls, this.#of, { wanted, journal: this.#options.journal.entries() });
+  #read(calls: Calls, known: Omit<Parameters<typeof readAll>[2], "journal" | "cloudFormation">) {
+    const { journal, cloudFormation } = this.#options;
+    return readAll(calls, this.#of, { ...known, journal: journal.entries(), cloudFormation });
   }
 
-  async #plan(calls: Calls, app: WantedApp) {
+  /** All that must be known before the first change: whatever is wrong with the app is said here. */
+  async #prepare(calls: Calls, app: WantedApp, mode: Mode, thorough: boolean): Promise<Prepared> {
     const { aws, bridge, stubFile } = this.#options;
-    const { addresses, keyId } = bridge();
-    const program = await readFile(stubFile);
-    const digest = createHash("sha256").update(program).digest("hex");
+    if (mode === "release") {
+      const cannot = undeployable(app);
+      if (cannot.length > 0) throw notDeployable(cannot);
+    }
+    const stacks = byCloudFormation(app, mode);
+    if (stacks.length > 0 && !this.#options.cloudFormation) throw stackNeedsAws(stacks);
+    const circle = cycleIn(componentsOf(app).map((name) => ({ name, needs: needsOf(app, name, mode) })));
+    if (circle !== undefined) throw deployCycle(circle);
+
     this.#names = new Map(app.functions.map((wanted) => [wanted.name, nameInAws(app, wanted)]));
-    const names = [...this.#names.values()];
-    const stubs = wantedStubs(app, { region: aws.region, program: digest, keyId, addresses });
-    const leave = app.functions.filter(({ dev }) => !dev).map((wanted) => nameInAws(app, wanted));
-    const read = await this.#deployed(calls, names);
-    const stubNames = new Set(stubs.map((stub) => stub.nameInAws));
-    // Before anything is made: what stands half done beside somebody else's function helps nobody.
-    const [foreign] = read.foreign.filter((one) => stubNames.has(one.nameInAws));
-    if (foreign !== undefined) throw notOurs(foreign.what, foreign.nameInAws, this.#of.app, this.#of.stage);
-    return { steps: plan(read, stubs, leave), wanted: names, program, read };
-  }
-
-  async #carryOut(calls: Calls, steps: readonly Step[], program: Uint8Array): Promise<void> {
-    const deployId = randomUUID();
-    const lanes = new Map<string, Step[]>();
-    for (const step of steps) lanes.set(stepName(step), [...(lanes.get(stepName(step)) ?? []), step]);
-    await each(lanes.values(), WIDTH, async (lane) => {
-      for (const step of lane) await this.#step(calls, step, program, deployId);
+    const needsState =
+      mode === "release" ||
+      stacks.length > 0 ||
+      app.buckets.length > 0 ||
+      app.functions.some(({ whenAway, dev }) => whenAway === "deployed" || !dev);
+    const file = needsState ? await StateFile.open(aws, this.#of, calls.signal) : undefined;
+    const program = await readFile(stubFile);
+    const { addresses, keyId } = bridge();
+    const standings = await this.#read(calls, {
+      wanted: [...this.#names.values()],
+      state: file?.state,
+      thorough,
+      app,
     });
-  }
-
-  async #step(calls: Calls, step: Step, program: Uint8Array, deployId: string): Promise<void> {
-    const { journal, onStep, log } = this.#options;
-    const began = performance.now();
-    const name = stepName(step);
-    const entry = {
-      deployId,
-      resource: `${step.resource}:${name}`,
-      action: step.action,
-      data: { ...this.#of, component: stepComponent(step), region: this.#options.aws.region },
+    const releases = await this.#releases(calls, app, mode, standings);
+    const passwords = file === undefined ? {} : await this.#passwords(app, file);
+    const parts: WantedParts = {
+      mode,
+      region: aws.region,
+      account: file?.account ?? "",
+      program: createHash("sha256").update(program).digest("hex"),
+      keyId,
+      addresses,
+      carried: file?.state?.code ?? {},
+      releases,
+      passwords,
     };
-    calls.signal.throwIfAborted();
-    journal.append({ ...entry, phase: "before" });
-    await this.#do(calls, step, program);
-    journal.append({ ...entry, phase: "after" });
-    const tookMs = performance.now() - began;
-    log.debug({ resource: entry.resource, action: step.action, tookMs }, "deployment step");
-    onStep({ step: step.action, resource: resourceOf(step), tookMs });
+    const wanted: Prepared["wanted"] = (from, printed = {}) => {
+      const known = { ...knownIn(app, from, parts), ...printed };
+      return wantedOf(app, parts, (ref) => known[ref]);
+    };
+    const prepared: Prepared = {
+      standings,
+      program,
+      file,
+      parts,
+      releases,
+      wanted,
+      plan: () => {
+        const now = wanted(prepared.standings);
+        return { steps: plan(prepared.standings, now.lambdas, now.leave, now.things), wanted: now };
+      },
+      read: async () => {
+        prepared.standings = await this.#read(calls, {
+          wanted: [...this.#names.values()],
+          state: file?.state,
+          app,
+        });
+      },
+    };
+    // Before anything is made: what stands half done beside somebody else's function helps nobody.
+    const names = new Set(wanted(standings).lambdas.map((one) => one.nameInAws));
+    const [foreign] = standings.foreign.filter((one) => names.has(one.nameInAws));
+    if (foreign !== undefined) throw notOurs(foreign.what, foreign.nameInAws, this.#of.app, this.#of.stage);
+    return prepared;
   }
 
-  async #do(calls: Calls, step: Step, program: Uint8Array): Promise<void> {
-    const of = this.#of;
-    if (step.action === "delete") {
-      const { nameInAws: name } = step;
-      if (step.resource === "url") await deleteUrl(calls, name, of, step.stub !== undefined);
-      else if (step.resource === "function") await deleteFunction(calls, name);
-      else await deleteRole(calls, name);
-      return;
+  /** In dev only what stays in the cloud and does not stand there with its own code. */
+  async #releases(
+    calls: Calls,
+    app: WantedApp,
+    mode: Mode,
+    { functions }: Deployed,
+  ): Promise<ReadonlyMap<string, Release>> {
+    const { project, workDir, build } = this.#options;
+    const standing = new Map(functions.map((one) => [one.nameInAws, one]));
+    const wanted = app.functions.filter((one) => {
+      if (mode === "release") return true;
+      return !one.dev && standing.get(nameInAws(app, one))?.stub !== false;
+    });
+    const made = new Map<string, Release>();
+    await each(wanted, MAKE_WIDTH, async (one) => {
+      made.set(one.name, await makeRelease(one, { project, workDir, build, signal: calls.signal }));
+    });
+    return made;
+  }
+
+  /** Each database that the config gives no password has one that the stage keeps. */
+  async #passwords(app: WantedApp, file: StateFile): Promise<Record<string, string>> {
+    const found: Record<string, string> = {};
+    for (const database of databases(app)) {
+      if (database.kind === "aws.Postgres" && database.password !== undefined) continue;
+      found[database.name] = await file.secret(database.name, () => randomBytes(24).toString("hex"));
     }
-    const { stub, action } = step;
-    switch (step.resource) {
-      case "role":
-        return action === "create" ? createRole(calls, stub, of) : updateRole(calls, stub);
-      case "function": {
-        const zip = await this.#package(stub, program);
-        return action === "create" ? createFunction(calls, stub, zip, of) : updateFunction(calls, stub, zip);
+    return found;
+  }
+
+  /** What tags cannot tell. The packages go first: what the state names is there. */
+  async #remember({ file, standings, parts, releases }: Prepared, mode: Mode): Promise<void> {
+    const state = file ?? (await StateFile.open(this.#options.aws, this.#of, this.#scope.signal));
+    const before = state.state?.code ?? {};
+    const code: Record<string, CarriedCode> = {};
+    for (const { component } of standings.functions) {
+      const release = releases.get(component);
+      const kept = before[component];
+      if (release === undefined || kept?.sha256 === release.sha256) {
+        if (kept !== undefined) code[component] = kept;
+        continue;
       }
-      case "url": {
-        const { url } = stub;
-        if (url !== undefined) await putUrl(calls, { ...stub, url }, of);
-      }
+      const { sha256, handler } = release;
+      code[component] = { key: await state.putCode(release.file, sha256), sha256, handler };
     }
+    const { functions, roles, things } = standings;
+    await state.write({
+      version: 1,
+      ...this.#of,
+      region: parts.region,
+      at: new Date().toISOString(),
+      mode,
+      resources: [
+        ...functions.map(({ component, nameInAws: name }) => ({
+          is: "function",
+          component,
+          nameInAws: name,
+        })),
+        ...roles.map(({ component, nameInAws: name }) => ({ is: "role", component, nameInAws: name })),
+        ...things.map(({ is, component, nameInAws: name }) => ({ is, component, nameInAws: name })),
+      ],
+      code,
+    });
+    const named = new Set(Object.values(code).map(({ key }) => key));
+    await state.deleteCode(Object.values(before).flatMap(({ key }) => (named.has(key) ? [] : [key])));
   }
 
-  #package({ settings }: WantedStub, program: Uint8Array): Promise<Buffer> {
-    const key = Buffer.from(this.#options.bridge().key).toString("hex");
-    return stubPackage(program, { ...settings, key });
-  }
-
-  #alone<T>(run: (calls: Calls) => Promise<T>): Promise<T> {
-    const result = this.#last.catch(() => {}).then(async () => run(await this.#calls()));
+  #alone<T>(run: (calls: Calls) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const result = this.#last.catch(() => {}).then(async () => run(await this.#calls(signal)));
     this.#last = result;
     return result;
   }
@@ -273,22 +373,50 @@ export class Deploy {
   }
 }
 
-/** A function or a role that goes; a URL alone can be had again. */
-const removes = (step: Step) => step.action === "delete" && step.stub === undefined;
+/** A run before this one was killed before it said which packages it had deployed. */
+function unkept({ file, releases }: Prepared): boolean {
+  return [...releases].some(([name, { sha256 }]) => file?.state?.code[name]?.sha256 !== sha256);
+}
 
-/** Components whose deployed code one of the steps would replace. */
+/** A function or a role that goes; a URL alone can be had again. */
+const removes = (step: Step) => step.action === "delete" && !("stub" in step && step.stub !== undefined);
+
+/** Components whose deployed code one of the steps would replace by a stub. */
 function holdingCode({ functions }: Deployed, steps: readonly Step[]): string[] {
   const changed = new Set(
-    steps.filter(({ resource, action }) => resource === "function" && action === "update").map(stepName),
+    steps.flatMap((step) =>
+      step.resource === "function" && step.action === "update" && step.stub.code.is === "stub"
+        ? [stepName(step)]
+        : [],
+    ),
   );
   return functions
     .filter(({ stub, nameInAws: name }) => !stub && changed.has(name))
     .map(({ component }) => component);
 }
 
-function resourceOf(step: Step): string {
-  const part = { function: "", role: " role", url: " URL" }[step.resource];
-  return `aws.Function "${stepComponent(step)}"${part}`;
+/** Without a config nobody has said that data may go. */
+const holdsData = (kind: string, removal: WantedApp["removal"] = "retain") =>
+  removal !== "remove" && ["aws.Bucket", "aws.Postgres", "aws.Redis"].includes(kind);
+
+function componentsOf(app: WantedApp): string[] {
+  return [
+    ...app.functions,
+    ...app.buckets,
+    ...app.stacks,
+    ...app.vpcs,
+    ...app.databases,
+    ...app.processes,
+  ].map(({ name }) => name);
+}
+
+function commandsOf(app: WantedApp, mode: Mode): { resource: string; command: string }[] {
+  if (mode === "dev") return [];
+  return app.processes.flatMap(({ kind, name, deploy }) => {
+    const resource = `${kind} "${name}"`;
+    if (deploy?.by === "command") return [{ resource, command: deploy.command }];
+    return deploy?.by === "files" ? [{ resource, command: deploy.build ?? "upload" }] : [];
+  });
 }
 
 function standing({ functions }: Deployed): Record<string, Standing> {

@@ -154,7 +154,9 @@ async function readRole(
 
 async function readPolicy(calls: Calls, RoleName: string): Promise<string> {
   const found = await calls.unless(ABSENT, `GetRolePolicy of ${RoleName}`, () =>
-    calls.iam.send(new GetRolePolicyCommand({ RoleName, PolicyName: ROLE_POLICY }), { abortSignal: calls.signal }),
+    calls.iam.send(new GetRolePolicyCommand({ RoleName, PolicyName: ROLE_POLICY }), {
+      abortSignal: calls.signal,
+    }),
   );
   return decodeURIComponent(found?.PolicyDocument ?? "");
 }

@@ -37,7 +37,12 @@ export const bytesOf = (zip: Buffer): Code => ({
   sha256: createHash("sha256").update(zip).digest("base64"),
 });
 
-export async function createFunction(calls: Calls, wanted: WantedLambda, code: Code, of: Stage): Promise<void> {
+export async function createFunction(
+  calls: Calls,
+  wanted: WantedLambda,
+  code: Code,
+  of: Stage,
+): Promise<void> {
   const { nameInAws: name } = wanted;
   const Role = await roleArn(calls, name);
   const created = await onceRoleIsKnown(calls, () =>
@@ -56,7 +61,8 @@ export async function createFunction(calls: Calls, wanted: WantedLambda, code: C
     ),
   );
   if (created !== undefined) {
-    await ready(calls, name);
+    succeeded(name, await ready(calls, name));
+    await publish(calls, wanted);
     return tagDone(calls, wanted, created.FunctionArn);
   }
   const standing = await calls.try(`GetFunction ${name}`, () =>
@@ -85,6 +91,7 @@ export async function updateFunction(
     if (old !== undefined) await restore(calls, name, before, old, error);
     throw error;
   }
+  await publish(calls, wanted);
   await untag(calls, wanted);
   await tagDone(calls, wanted, before.FunctionArn);
 }
@@ -155,15 +162,12 @@ async function restore(
   throw updateUndone(FunctionName, error);
 }
 
-/** A version that stays as it is, whatever comes later. The local cloud has none. */
-export async function publishVersion(calls: Calls, wanted: WantedLambda): Promise<string | undefined> {
-  const { nameInAws: FunctionName } = wanted;
-  const published = await calls.unless(["NotImplementedException"], `PublishVersion of ${FunctionName}`, () =>
-    calls.lambda.send(new PublishVersionCommand({ FunctionName, Description: "livedev" }), {
-      abortSignal: calls.signal,
-    }),
+/** Of real code: a version that stays as it is, whatever comes later. The local cloud has none. */
+async function publish(calls: Calls, { nameInAws: FunctionName, code }: WantedLambda): Promise<void> {
+  if (code.is !== "release") return;
+  await calls.unless(["NotImplementedException"], `PublishVersion of ${FunctionName}`, () =>
+    calls.lambda.send(new PublishVersionCommand({ FunctionName }), { abortSignal: calls.signal }),
   );
-  return published?.Version;
 }
 
 export async function deleteFunction(calls: Calls, name: string): Promise<void> {
@@ -230,7 +234,8 @@ async function untag(calls: Calls, stub: WantedLambda): Promise<void> {
 
 /** Lambda says only afterwards that it did not take an update; the function is then as it was. */
 function succeeded(name: string, now: FunctionConfiguration): void {
-  if (now.LastUpdateStatus === "Failed") throw functionBroken(name, now.LastUpdateStatusReason ?? "it failed");
+  if (now.LastUpdateStatus === "Failed")
+    throw functionBroken(name, now.LastUpdateStatusReason ?? "it failed");
 }
 
 /** A function takes the next change, and its first event, only once the last change is through. */

@@ -1,5 +1,9 @@
 /** Work in the order in which one needs the other; what does not wait runs at once, as much as `each` lets it. */
-export type Node = { readonly name: string; readonly needs: readonly string[]; readonly run: () => Promise<void> };
+export type Node = {
+  readonly name: string;
+  readonly needs: readonly string[];
+  readonly run: () => Promise<void>;
+};
 
 /** A circle of names, the first one again at its end; undefined where there is none. */
 export function cycleIn(nodes: readonly Pick<Node, "name" | "needs">[]): string[] | undefined {

@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 import type { WantedFunction } from "../../proto/app.ts";
 import { installFailed, installNeedsPlatform, packageUnknown } from "../lib/errors.ts";
@@ -35,6 +35,8 @@ export async function installPackages(
     "--no-audit",
     "--no-fund",
     "--ignore-scripts",
+    // Copied, not linked: a link would lead nowhere in Lambda.
+    "--install-links",
     "--os=linux",
     `--cpu=${cpu}`,
     "--libc=glibc",
@@ -50,11 +52,17 @@ export async function installPackages(
 /** As it is installed in the project; what the project does not have installed, its package.json must name. */
 async function versionOf(name: string, project: string, wanted: WantedFunction): Promise<string> {
   for (let at = join(project, dirname(wanted.handler)); ; at = dirname(at)) {
+    const manifest = await json(join(at, "package.json"));
+    const ranges = {
+      ...(manifest?.["optionalDependencies"] as object),
+      ...(manifest?.["dependencies"] as object),
+    };
+    const range = (ranges as Record<string, unknown>)[name];
+    // A folder or an archive of one's own: its path is told from there.
+    const own = typeof range === "string" ? /^(?:file|link):(.*)$/.exec(range)?.[1] : undefined;
+    if (own !== undefined) return `file:${resolve(at, own)}`;
     const installed = await json(join(at, "node_modules", name, "package.json"));
     if (typeof installed?.["version"] === "string") return installed["version"];
-    const manifest = await json(join(at, "package.json"));
-    const ranges = { ...(manifest?.["optionalDependencies"] as object), ...(manifest?.["dependencies"] as object) };
-    const range = (ranges as Record<string, unknown>)[name];
     if (typeof range === "string") return range;
     if (at === dirname(at)) throw packageUnknown(wanted.name, name);
   }

@@ -9,7 +9,7 @@ export type Journal = {
 };
 
 export type JournalEntry = {
-  /** `role:NAME`, `function:NAME`, `url:NAME`. */
+  /** `role:NAME`, `function:NAME`, `url:NAME`, `bucket:NAME`, `stack:NAME`. */
   readonly resource: string;
   readonly action: string;
   readonly phase: "before" | "after";
@@ -17,7 +17,10 @@ export type JournalEntry = {
 };
 
 /** Names that may stand: some step was to make them, and none is known to have deleted them. */
-export function mayStand(entries: readonly JournalEntry[], type: "role" | "function"): Set<string> {
+export function mayStand(
+  entries: readonly JournalEntry[],
+  type: "role" | "function" | "bucket" | "stack",
+): Set<string> {
   const names = new Set<string>();
   for (const { resource, action, phase } of entries) {
     if (!resource.startsWith(`${type}:`)) continue;

@@ -61,12 +61,15 @@ async function addCopy(found: Source[], from: string, to: string): Promise<void>
     found.push({ path: to, file: from, executable: (mode & 0o100) !== 0, bytes: size });
     return;
   }
-  for (const name of await readdir(from)) await addCopy(found, join(from, name), to === "" ? name : `${to}/${name}`);
+  for (const name of await readdir(from))
+    await addCopy(found, join(from, name), to === "" ? name : `${to}/${name}`);
 }
 
 async function addZip(found: Source[], file: string): Promise<void> {
   const zip = await new Promise<ReadZip>((resolve, reject) =>
-    openZip(file, { lazyEntries: true }, (error, opened) => (error === null ? resolve(opened) : reject(error))),
+    openZip(file, { lazyEntries: true }, (error, opened) =>
+      error === null ? resolve(opened) : reject(error),
+    ),
   );
   await new Promise<void>((resolve, reject) => {
     zip.on("error", reject).on("end", resolve);
@@ -107,4 +110,5 @@ async function write(order: PackageOrder): Promise<Packaged> {
   };
 }
 
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 parentPort?.postMessage(await write(workerData as PackageOrder));

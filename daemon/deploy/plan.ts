@@ -123,7 +123,9 @@ function stepsFor(
     const differs = changes(stub, standing.facts);
     // A role that was made anew is another one to Lambda, also under the same name.
     const due =
-      standing.hash !== stub.hashes.function || standing.stub !== (stub.code.is === "stub") || role === undefined;
+      standing.hash !== stub.hashes.function ||
+      standing.stub !== (stub.code.is === "stub") ||
+      role === undefined;
     if (due) steps.push({ resource: "function", action: "update", stub, changes: differs });
     else if (differs.length > 0) {
       steps.push({ resource: "function", action: "update", stub, changes: differs, drift: true });
@@ -141,12 +143,14 @@ function stepsFor(
 }
 
 export function stepName(step: Step): string {
-  if (step.resource === "thing") return step.action === "delete" ? step.standing.nameInAws : step.thing.nameInAws;
+  if (step.resource === "thing")
+    return step.action === "delete" ? step.standing.nameInAws : step.thing.nameInAws;
   return step.action === "delete" ? step.nameInAws : step.stub.nameInAws;
 }
 
 export function stepComponent(step: Step): string {
-  if (step.resource === "thing") return step.action === "delete" ? step.standing.component : step.thing.component;
+  if (step.resource === "thing")
+    return step.action === "delete" ? step.standing.component : step.thing.component;
   return step.action === "delete" ? step.component : step.stub.component;
 }
 

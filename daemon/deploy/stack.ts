@@ -2,12 +2,7 @@
  * A stack's steps: CloudFormation itself carries a change set out, and says how it ended. A kill in between leaves what
  * it does going on; the next run waits for that, and the hash in the stack's tags comes with the change itself.
  */
-import type {
-  CloudFormationClient,
-  Output,
-  Stack,
-  StackEvent,
-} from "@aws-sdk/client-cloudformation";
+import type { CloudFormationClient, Output, Stack, StackEvent } from "@aws-sdk/client-cloudformation";
 
 import { awsName } from "../aws/failure.ts";
 import { Backoff } from "../lib/backoff.ts";
@@ -91,9 +86,12 @@ export async function putStack(calls: Calls, wanted: WantedStack, of: Stage): Pr
   const { nameInAws: StackName } = wanted;
   const abortSignal = calls.signal;
   const before = await settled(calls, client, StackName);
-  if (before !== undefined && !isOurs(tagsOf(before), of)) throw notOurs("stack", StackName, of.app, of.stage);
+  if (before !== undefined && !isOurs(tagsOf(before), of))
+    throw notOurs("stack", StackName, of.app, of.stage);
   // What failed to be made can only be deleted; one whose first change set was never carried out has nothing in it.
-  const broken = /^(?:ROLLBACK|CREATE)_FAILED$|^ROLLBACK_COMPLETE$|^DELETE_FAILED$/.test(before?.StackStatus ?? "");
+  const broken = /^(?:ROLLBACK|CREATE)_FAILED$|^ROLLBACK_COMPLETE$|^DELETE_FAILED$/.test(
+    before?.StackStatus ?? "",
+  );
   if (broken) await deleteStack(calls, StackName);
   const isNew = before === undefined || broken || before.StackStatus === "REVIEW_IN_PROGRESS";
   const ChangeSetName = `${CHANGE}-${Date.now()}`;
@@ -125,7 +123,7 @@ export async function putStack(calls: Calls, wanted: WantedStack, of: Stage): Pr
   if (!/^(?:CREATE|UPDATE)_COMPLETE$/.test(after?.StackStatus ?? "")) {
     throw stackFailed(StackName, after?.StackStatus ?? "nothing", await reason(client, StackName, after));
   }
-  return deployed(after ?? {});
+  return deployed(after as Stack);
 }
 
 /** False where there is nothing to change; CloudFormation calls that a failure. */
@@ -178,26 +176,35 @@ async function settled(
     calls.signal.throwIfAborted();
     let stack: Stack | undefined;
     try {
-      const { Stacks } = await client.send(new DescribeStacksCommand({ StackName }), { abortSignal: calls.signal });
+      const { Stacks } = await client.send(new DescribeStacksCommand({ StackName }), {
+        abortSignal: calls.signal,
+      });
       stack = Stacks?.[0];
     } catch (error) {
       // CloudFormation has no name of its own for it.
-      if (awsName(error) === "ValidationError" && /does not exist/.test((error as Error).message)) return undefined;
+      if (awsName(error) === "ValidationError" && /does not exist/.test((error as Error).message))
+        return undefined;
       await calls.try(`DescribeStacks of ${StackName}`, () => Promise.reject(error as Error));
     }
     const status = stack?.StackStatus ?? "";
-    if (!/_IN_PROGRESS$/.test(status) || status === "REVIEW_IN_PROGRESS") return stack;
+    if (!status.endsWith("_IN_PROGRESS") || status === "REVIEW_IN_PROGRESS") return stack;
     await pause(backoff.next(), calls.signal);
   }
 }
 
 /** The first thing that failed is the reason; what follows is undone because of it. */
-async function reason(client: CloudFormationClient, StackName: string, stack: Stack | undefined): Promise<string> {
+async function reason(
+  client: CloudFormationClient,
+  StackName: string,
+  stack: Stack | undefined,
+): Promise<string> {
   const { DescribeStackEventsCommand } = await commands();
   const { StackEvents = [] } = await client
     .send(new DescribeStackEventsCommand({ StackName: stack?.StackId ?? StackName }))
     .catch((): { StackEvents?: StackEvent[] } => ({}));
-  const failed = StackEvents.toReversed().find(({ ResourceStatus }) => /_FAILED$/.test(ResourceStatus ?? ""));
+  const failed = StackEvents.toReversed().find(({ ResourceStatus }) =>
+    (ResourceStatus ?? "").endsWith("_FAILED"),
+  );
   if (failed === undefined) return stack?.StackStatusReason ?? "it says no more";
   return `${failed.LogicalResourceId} (${failed.ResourceType}): ${failed.ResourceStatusReason ?? ""}`;
 }

@@ -4,6 +4,7 @@
  *
  *     <app>/<stage>/state.json      written under a condition: of two writers one is told
  *     <app>/<stage>/code/<sha>.zip  packages of the last real deployment
+ *     <app>/<stage>/secrets/<name>  passwords that livedev made
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -33,7 +34,11 @@ export type StageState = {
   /** Of the last run that changed something. */
   readonly at: string;
   readonly mode: "dev" | "release";
-  readonly resources: readonly { readonly is: string; readonly component: string; readonly nameInAws: string }[];
+  readonly resources: readonly {
+    readonly is: string;
+    readonly component: string;
+    readonly nameInAws: string;
+  }[];
   /** By component: the package of the last real deployment. */
   readonly code: Readonly<Record<string, CarriedCode>>;
 };
@@ -92,7 +97,8 @@ export class StateFile {
       if (!BEATEN.includes(awsName(error) ?? "")) throw error;
       // A write whose answer was lost is tried again by the SDK, and then beaten by itself.
       await this.#read();
-      if (JSON.stringify(this.state, undefined, 2) !== body) throw stateConflict(this.#of.app, this.#of.stage);
+      if (JSON.stringify(this.state, undefined, 2) !== body)
+        throw stateConflict(this.#of.app, this.#of.stage);
     }
   }
 
@@ -118,19 +124,35 @@ export class StateFile {
     }
   }
 
-  /** All of the stage but its lease; `keep`: keys that stay. */
-  async clear(keep: readonly string[] = []): Promise<void> {
+  /** A value that the stage keeps from its first use on. The bucket is private, and encrypts. */
+  async secret(name: string, make: () => string): Promise<string> {
+    const place = this.#object(`secrets/${name}`);
+    try {
+      const { Body } = await this.#send(new GetObjectCommand(place));
+      return (await Body?.transformToString()) ?? "";
+    } catch (error) {
+      if (!ABSENT.includes(awsName(error) ?? "")) throw error;
+    }
+    const made = make();
+    await this.#send(new PutObjectCommand({ ...place, Body: made, IfNoneMatch: "*" }));
+    return made;
+  }
+
+  async deleteCode(keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return;
+    const Objects = keys.map((Key) => ({ Key }));
+    await this.#send(new DeleteObjectsCommand({ ...this.#bucket, Delete: { Objects, Quiet: true } }));
+  }
+
+  /** All of the stage but its lease. */
+  async clear(): Promise<void> {
     const prefix = this.#object("").Key;
     const pages = paginateListObjectsV2({ client: this.#client }, { ...this.#bucket, Prefix: prefix });
     for await (const { Contents = [] } of pages) {
-      const Objects = Contents.flatMap(({ Key }) =>
-        Key === undefined || Key === `${prefix}lease.json` || keep.includes(Key) ? [] : [{ Key }],
+      await this.deleteCode(
+        Contents.flatMap(({ Key }) => (Key === undefined || Key === `${prefix}lease.json` ? [] : [Key])),
       );
-      if (Objects.length > 0) {
-        await this.#send(new DeleteObjectsCommand({ ...this.#bucket, Delete: { Objects, Quiet: true } }));
-      }
     }
-    if (keep.length > 0) return;
     this.#etag = undefined;
     this.state = undefined;
   }

@@ -251,7 +251,7 @@ function texts(values: Readonly<Record<string, Text>>, lookup: Lookup): Record<s
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]) => {
       const known = resolveOutputs(value, lookup);
-      return known === null ? [] : [[name, String(known as string)]];
+      return known === null ? [] : [[name, typeof known === "string" ? known : JSON.stringify(known)]];
     }),
   );
 }
@@ -291,7 +291,10 @@ function rolePolicy(
     Resource: list(resources, lookup),
   }));
   // A resource that is not known yet is named when it is; a statement about none is none.
-  return JSON.stringify({ Version: "2012-10-17", Statement: Statement.filter((one) => one.Resource.length > 0) });
+  return JSON.stringify({
+    Version: "2012-10-17",
+    Statement: Statement.filter((one) => one.Resource.length > 0),
+  });
 }
 
 /** What Lambda asks of a role of a function in a VPC. @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html */

@@ -44,18 +44,30 @@ export function vpcTemplate(
   const resources: Resources = {
     Vpc: {
       Type: "AWS::EC2::VPC",
-      Properties: { CidrBlock: "10.0.0.0/16", EnableDnsSupport: true, EnableDnsHostnames: true, ...named(name) },
+      Properties: {
+        CidrBlock: "10.0.0.0/16",
+        EnableDnsSupport: true,
+        EnableDnsHostnames: true,
+        ...named(name),
+      },
     },
     Gateway: { Type: "AWS::EC2::InternetGateway", Properties: named(name) },
     Attachment: {
       Type: "AWS::EC2::VPCGatewayAttachment",
       Properties: { VpcId: ref("Vpc"), InternetGatewayId: ref("Gateway") },
     },
-    PublicTable: { Type: "AWS::EC2::RouteTable", Properties: { VpcId: ref("Vpc"), ...named(`${name} public`) } },
+    PublicTable: {
+      Type: "AWS::EC2::RouteTable",
+      Properties: { VpcId: ref("Vpc"), ...named(`${name} public`) },
+    },
     PublicRoute: {
       Type: "AWS::EC2::Route",
       DependsOn: "Attachment",
-      Properties: { RouteTableId: ref("PublicTable"), DestinationCidrBlock: "0.0.0.0/0", GatewayId: ref("Gateway") },
+      Properties: {
+        RouteTableId: ref("PublicTable"),
+        DestinationCidrBlock: "0.0.0.0/0",
+        GatewayId: ref("Gateway"),
+      },
     },
     SecurityGroup: {
       Type: "AWS::EC2::SecurityGroup",
@@ -119,7 +131,8 @@ type Nat = NonNullable<Extract<WantedVpc, { is: "new" }>["nat"]>;
 
 function addNat(resources: Resources, nat: Nat, zone: number, name: string, lookup: Lookup): void {
   const given = nat.ip?.[zone] === undefined ? undefined : resolveOutputs(nat.ip[zone], lookup);
-  if (given === undefined) resources[`NatIp${zone}`] = { Type: "AWS::EC2::EIP", Properties: { Domain: "vpc" } };
+  if (given === undefined)
+    resources[`NatIp${zone}`] = { Type: "AWS::EC2::EIP", Properties: { Domain: "vpc" } };
   const allocation = given ?? attribute(`NatIp${zone}`, "AllocationId");
   const route: Record<string, unknown> = {
     RouteTableId: ref(`PrivateTable${zone}`),
@@ -129,7 +142,11 @@ function addNat(resources: Resources, nat: Nat, zone: number, name: string, look
     resources[`Nat${zone}`] = {
       Type: "AWS::EC2::NatGateway",
       DependsOn: "Attachment",
-      Properties: { SubnetId: ref(`Public${zone}`), AllocationId: allocation, ...named(`${name} ${zone + 1}`) },
+      Properties: {
+        SubnetId: ref(`Public${zone}`),
+        AllocationId: allocation,
+        ...named(`${name} ${zone + 1}`),
+      },
     };
     route["NatGatewayId"] = ref(`Nat${zone}`);
   } else {
@@ -286,7 +303,9 @@ function addProxy(
     Properties: {
       AssumeRolePolicyDocument: {
         Version: "2012-10-17",
-        Statement: [{ Effect: "Allow", Principal: { Service: "rds.amazonaws.com" }, Action: "sts:AssumeRole" }],
+        Statement: [
+          { Effect: "Allow", Principal: { Service: "rds.amazonaws.com" }, Action: "sts:AssumeRole" },
+        ],
       },
       Policies: [
         {
@@ -354,14 +373,19 @@ function redis(wanted: WantedRedis, { description, policy, password, lookup }: H
                   NumNodeGroups: cluster.nodes,
                   ReplicasPerNodeGroup: 0,
                   AutomaticFailoverEnabled: true,
-                  CacheParameterGroupName: { "Fn::Sub": `default.${wanted.engine}${family(wanted.version)}.cluster.on` },
+                  CacheParameterGroupName: {
+                    "Fn::Sub": `default.${wanted.engine}${family(wanted.version)}.cluster.on`,
+                  },
                 }),
           },
         },
       },
       {
         Id: ref("Cache"),
-        Host: attribute("Cache", cluster === false ? "PrimaryEndPoint.Address" : "ConfigurationEndPoint.Address"),
+        Host: attribute(
+          "Cache",
+          cluster === false ? "PrimaryEndPoint.Address" : "ConfigurationEndPoint.Address",
+        ),
         Port: attribute("Cache", cluster === false ? "PrimaryEndPoint.Port" : "ConfigurationEndPoint.Port"),
       },
       SECRET,
@@ -462,7 +486,14 @@ export function siteTemplate(site: WantedProcess): Template {
                       "AWS:SourceArn": {
                         "Fn::Join": [
                           "",
-                          ["arn:", ref("AWS::Partition"), ":cloudfront::", ref("AWS::AccountId"), ":distribution/", ref("Site")],
+                          [
+                            "arn:",
+                            ref("AWS::Partition"),
+                            ":cloudfront::",
+                            ref("AWS::AccountId"),
+                            ":distribution/",
+                            ref("Site"),
+                          ],
                         ],
                       },
                     },

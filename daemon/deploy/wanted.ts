@@ -50,12 +50,14 @@ export function wantedOf(app: WantedApp, parts: WantedParts, lookup: Lookup): Wa
   const leave: string[] = [];
   for (const wanted of app.functions) {
     const release = parts.releases.get(wanted.name);
-    if (release !== undefined) lambdas.push(wantedRelease(app, wanted, { ...release, region: parts.region }, lookup));
+    if (release !== undefined)
+      lambdas.push(wantedRelease(app, wanted, { ...release, region: parts.region }, lookup));
     else if (parts.mode === "dev" && wanted.dev) lambdas.push(wantedStub(app, wanted, parts, lookup));
     else leave.push(nameInAws(app, wanted));
   }
   // What only a real deployment makes stays while the stage is developed.
-  if (parts.mode === "dev") leave.push(...sites(app).map(({ name }) => physicalName(app.name, app.stage, name)));
+  if (parts.mode === "dev")
+    leave.push(...sites(app).map(({ name }) => physicalName(app.name, app.stage, name)));
   return { lambdas, leave, things: wantedThings(app, parts, lookup) };
 }
 
@@ -93,7 +95,9 @@ function wantedThings(app: WantedApp, parts: WantedParts, lookup: Lookup): Wante
       })),
     ...app.stacks.map((one) => stack("aws.Stack", one.name, stackOf(one, lookup))),
     ...app.vpcs.flatMap((vpc) =>
-      vpc.is === "new" ? [stack("aws.Vpc", vpc.name, { ...vpcTemplate(vpc, app, lookup), capabilities: [] })] : [],
+      vpc.is === "new"
+        ? [stack("aws.Vpc", vpc.name, { ...vpcTemplate(vpc, app, lookup), capabilities: [] })]
+        : [],
     ),
     ...databases(app).map((one) =>
       stack(one.kind, one.name, {
@@ -110,7 +114,8 @@ function wantedThings(app: WantedApp, parts: WantedParts, lookup: Lookup): Wante
 function stackOf({ template, parameters, capabilities, tags }: WantedStack, lookup: Lookup) {
   const text = (value: unknown): string => {
     const known = resolveOutputs(value, lookup) ?? "";
-    return Array.isArray(known) ? known.join(",") : String(known as string);
+    if (Array.isArray(known)) return known.join(",");
+    return typeof known === "string" ? known : JSON.stringify(known);
   };
   return {
     template: "text" in template ? template.text : JSON.stringify(resolveOutputs(template.body, lookup)),
@@ -132,7 +137,9 @@ export function sites(app: WantedApp): WantedProcess[] {
 /** What a real deployment has no way for. */
 export function undeployable(app: WantedApp): string[] {
   return [
-    ...app.vpcs.filter(({ is }) => is !== "new").map(({ name }) => `aws.Vpc "${name}" (one that stands already)`),
+    ...app.vpcs
+      .filter(({ is }) => is !== "new")
+      .map(({ name }) => `aws.Vpc "${name}" (one that stands already)`),
     ...app.processes
       .filter(({ deploy }) => deploy === undefined)
       .map(({ kind, name }) => `${kind} "${name}"`),
@@ -165,7 +172,15 @@ export function needsOf(app: WantedApp, component: string, mode: Mode): string[]
 const stubPart = ({ environment: _e, link: _l, ...rest }: WantedFunction): unknown => rest;
 
 /** In the order in which AWS lets go of them. */
-const RANKS = ["aws.StaticSite", "aws.Stack", "aws.Function", "aws.Postgres", "aws.Redis", "aws.Bucket", "aws.Vpc"];
+const RANKS = [
+  "aws.StaticSite",
+  "aws.Stack",
+  "aws.Function",
+  "aws.Postgres",
+  "aws.Redis",
+  "aws.Bucket",
+  "aws.Vpc",
+];
 
 export const rankOf = (kind: string): number => {
   const rank = RANKS.indexOf(kind);

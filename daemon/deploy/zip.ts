@@ -12,7 +12,9 @@ export async function zipInThread(order: PackageOrder, signal: AbortSignal): Pro
   try {
     return await new Promise<Packaged>((resolve, reject) => {
       worker.once("message", resolve).once("error", reject);
-      worker.once("exit", () => reject(signal.aborted ? (signal.reason as Error) : new Error("the packager ended")));
+      worker.once("exit", () =>
+        reject(signal.aborted ? (signal.reason as Error) : new Error("the packager ended")),
+      );
     });
   } finally {
     signal.removeEventListener("abort", stop);

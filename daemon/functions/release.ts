@@ -49,11 +49,17 @@ export async function bundleForRelease(wanted: WantedFunction, project: string):
   } catch (error) {
     const { errors } = error as { errors?: readonly Message[] };
     if (errors === undefined) return failed(messageOf(error));
-    return { ok: false, errors: errors.map(({ text, location }) => (location === null ? { text } : at(text, location))) };
+    return {
+      ok: false,
+      errors: errors.map(({ text, location }) => (location === null ? { text } : at(text, location))),
+    };
   }
 }
 
-const at = (text: string, { file, line, column, lineText }: NonNullable<Message["location"]>): BuildError => ({
+const at = (
+  text: string,
+  { file, line, column, lineText }: NonNullable<Message["location"]>,
+): BuildError => ({
   text,
   file,
   line,

@@ -1,11 +1,12 @@
 /** Deployments into a real local cloud, with a real journal. */
 import { ListRolesCommand } from "@aws-sdk/client-iam";
 import { ListFunctionsCommand } from "@aws-sdk/client-lambda";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Test } from "tap";
 
 import { Aws } from "../../daemon/aws/aws.ts";
 import { Deploy, type Stepped } from "../../daemon/deploy/deploy.ts";
+import { bundleForRelease } from "../../daemon/functions/release.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import { PROGRAMS } from "../../daemon/lib/programs.ts";
 import { Journal } from "../../daemon/store/journal.ts";
@@ -28,6 +29,10 @@ export type DeployPlace = {
   readonly journalFile: string;
   readonly app: string;
   readonly stage: string;
+  /** moto has it, the local cloud does not. */
+  readonly cloudFormation?: boolean;
+  /** Where handlers lie; by default beside the journal. */
+  readonly project?: string;
 };
 
 /** Closed by `close`, or with the test. */
@@ -50,7 +55,11 @@ export async function openDeploy(
     journal: more.journal?.(journal) ?? journal,
     app: place.app,
     stage: place.stage,
+    cloudFormation: place.cloudFormation ?? false,
+    project: place.project ?? dirname(place.journalFile),
+    workDir: join(dirname(place.journalFile), `work-${place.stage}`),
     stubFile: PROGRAMS.stub,
+    build: (wanted) => bundleForRelease(wanted, place.project ?? dirname(place.journalFile)),
     bridge: () => bridge,
     onStep: (step) => steps.push(step),
     log: silentLog,
