@@ -150,6 +150,18 @@ export const notStopped = (pid: number, seconds: number) =>
 export const needsYes = (refusal: { readonly message: string }) =>
   new LivedevError("stage.holdsCode", refusal.message, "Agree with --yes: `livedevd start --yes`.");
 
+export const needsYesToRemove = (stage: string) =>
+  new LivedevError(
+    "cli.needsYes",
+    `This deletes everything of the stage ${stage}, and nobody is there to agree.`,
+    "Agree with --yes.",
+  );
+
+export const notRemoved = () => new LivedevError("cli.notAgreed", "Nothing was removed.");
+
+export const stateUnreadable = (file: string, cause: unknown) =>
+  new LivedevError("state.unreadable", `${file} cannot be read as JSON: ${messageOf(cause)}.`);
+
 export const notAgreed = () =>
   new LivedevError(
     "stage.notAgreed",

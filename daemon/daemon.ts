@@ -24,7 +24,7 @@ import { resolveStage } from "./config/stage.ts";
 import { Credentials } from "./credentials/credentials.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
 import { Functions } from "./functions/functions.ts";
-import { Home, type Standing } from "./home.ts";
+import { Home, type DeployResult, type Place, type Planned, type StageState, type Standing } from "./home.ts";
 import { Invocations, type Run } from "./invocations/invocations.ts";
 import {
   codeOf,
@@ -32,7 +32,9 @@ import {
   daemonTaken,
   LivedevError,
   messageOf,
+  neverConfigured,
   notConfigured,
+  noWayForStubs,
   unknownFunction,
 } from "./lib/errors.ts";
 import { folderGone } from "./lib/folder-gone.ts";
@@ -41,6 +43,7 @@ import { componentLog, type Log } from "./lib/log.ts";
 import { processIdentity } from "./lib/process-identity.ts";
 import { VERSION } from "./lib/programs.ts";
 import { deferred, Scope } from "./lib/scope.ts";
+import { urlsOf } from "./known.ts";
 import { linked } from "./links.ts";
 import { methods } from "./methods.ts";
 import { controlSocket, registryEntry } from "./rpc/place.ts";
@@ -66,7 +69,13 @@ type Kept = {
   /** Whether the stage went live and was not stopped: a daemon that was killed goes on where it was. */
   readonly live: boolean;
   readonly deployed: Deployed;
+  /** By reference: what else of the stage's components is known. */
+  readonly outputs: Readonly<Record<string, unknown>>;
+  /** Of the last good config: the stage can be removed when none loads any more. */
+  readonly removable: Removable;
 };
+
+type Removable = Place & Pick<WantedApp, "protect" | "removal">;
 
 export type WentLive = {
   readonly steps: number;
@@ -112,6 +121,8 @@ export class Daemon {
   #live: DaemonStatus["live"] = { state: "off" };
   #wantLive: boolean;
   #deployed: Deployed;
+  #outputs: Readonly<Record<string, unknown>>;
+  #releaseConfig!: Config;
   #home: Home | undefined;
   #opening: Promise<Home> | undefined;
   #stopping: AbortController | undefined;
@@ -168,6 +179,7 @@ export class Daemon {
     this.#kept = Settings.open({ file: join(options.stateDir, "state.json"), log: options.log });
     this.#wantLive = this.#kept.get("live") ?? false;
     this.#deployed = this.#kept.get("deployed") ?? {};
+    this.#outputs = this.#kept.get("outputs") ?? {};
     this.#retryable = new Set(this.#kept.get("retryable"));
   }
 
@@ -202,6 +214,16 @@ export class Daemon {
         outDir: join(this.#stateDir, "build"),
         log: log("config"),
         environment: process.env,
+      }),
+    );
+    this.#releaseConfig = this.#scope.use(
+      await Config.open({
+        project: this.project,
+        stage: this.stage,
+        outDir: join(this.#stateDir, "build", "release"),
+        log: log("config"),
+        environment: process.env,
+        dev: false,
       }),
     );
     this.#watch = this.#scope.use(
@@ -400,7 +422,10 @@ export class Daemon {
     if (same) return;
     const retryable = app.functions.filter((wanted) => wanted.retryable).map(({ name }) => name);
     this.#retryable = new Set(retryable);
-    this.#kept.set({ app: app.name, home: app.home, retryable });
+    const { name, stage, home, region, profile, endpoint, protect, removal } = app;
+    const place = { name, stage, home, region, removal };
+    const removable = JSON.parse(JSON.stringify({ ...place, profile, endpoint, protect })) as Removable;
+    this.#kept.set({ app: name, home, retryable, removable });
     this.#applyFunctions();
     this.store.record({ type: "config.loaded", tookMs, functions: app.functions.map(({ name }) => name) });
     // What went wrong stands in the status and in history; the next change tries again.
@@ -419,7 +444,7 @@ export class Daemon {
     if (app === undefined) return;
     const { name, stage, region } = app;
     this.#credentials.keepOnly(app.functions.map((wanted) => wanted.name));
-    this.#functions.apply(linked(app, this.#deployed), { name, stage, region });
+    this.#functions.apply(linked(app, this.#deployed, this.#outputs), { name, stage, region });
   }
 
   #inputsChanged(): void {
@@ -453,12 +478,12 @@ export class Daemon {
   // ---- deployment
 
   /** Where the app is deployed to, opened once for all who ask. @throws LivedevError */
-  async openHome(): Promise<Home> {
-    const app = await this.#configuredApp();
+  async openHome(place?: Place): Promise<Home> {
+    const app = place ?? (await this.#configuredApp());
     const before = this.#opening;
     const home = await before?.catch(() => undefined);
     // Asked for meanwhile by another.
-    if (this.#opening !== before) return this.openHome();
+    if (this.#opening !== before) return this.openHome(place);
     if (home?.serves(app) === true) return home;
     this.#home = undefined;
     const opening = this.#openHome(app, home);
@@ -467,7 +492,7 @@ export class Daemon {
     return this.#home;
   }
 
-  async #openHome(app: WantedApp, before: Home | undefined): Promise<Home> {
+  async #openHome(app: Place, before: Home | undefined): Promise<Home> {
     if (before !== undefined) {
       await before[Symbol.asyncDispose]();
       this.#log.warn(
@@ -503,18 +528,16 @@ export class Daemon {
     try {
       const home = await this.openHome();
       await home.hold(false);
+      if (app.home === "aws" && app.endpoint === undefined) throw noWayForStubs();
       // By itself nothing is taken away: a function that is commented out for a minute keeps its URL.
-      const { steps, tookMs, functions } = await home.deploy.apply(app, {
+      const { steps, tookMs, functions, known } = await home.deploy.apply(app, {
         replaceCode: byHand?.replaceCode ?? false,
         keepRemoved: byHand === undefined,
       });
-      this.#deployed = functions;
-      this.#kept.set({ deployed: functions });
+      this.#stands(functions, known);
       this.#live = before.state === "live" ? before : { state: "live", since: Date.now() };
       this.#applyFunctions();
-      const urls = Object.fromEntries(
-        Object.entries(functions).flatMap(([name, { url }]) => (url === undefined ? [] : [[name, url]])),
-      );
+      const urls = urlsOf(known);
       if (steps > 0 || before.state !== "live") {
         this.store.record({ type: "deploy.finished", tookMs, urls });
       }
@@ -528,6 +551,89 @@ export class Daemon {
       if (!(error instanceof LivedevError)) this.#log.error({ err: error }, "the deployment failed");
       throw error;
     }
+  }
+
+  #stands(functions: Deployed, known: Readonly<Record<string, unknown>>): void {
+    this.#deployed = functions;
+    // Passwords stand in the stage's own state; a file of ours need not hold them too.
+    this.#outputs = known;
+    const outputs = Object.fromEntries(Object.entries(known).filter(([ref]) => !ref.endsWith(".password")));
+    this.#kept.set({ deployed: functions, outputs });
+  }
+
+  /** What a deployment would do; `dev`: what going live would. @throws LivedevError */
+  async plan({ dev = false }: { dev?: boolean } = {}): Promise<Planned> {
+    const app = dev ? await this.#configuredApp() : await this.#releaseApp();
+    const home = await this.openHome(app);
+    return home.deploy.plan(app, { mode: dev ? "dev" : "release" });
+  }
+
+  /** Puts the functions' own code in place of stubs, and everything else of the app with it. @throws LivedevError */
+  deploy(signal: AbortSignal): Promise<DeployResult> {
+    return this.#change(signal, async () => {
+      const app = await this.#releaseApp();
+      const home = await this.openHome(app);
+      await home.hold(false);
+      const result = await home.deploy.apply(app, { mode: "release", signal });
+      this.#stands(result.functions, result.known);
+      this.store.record({ type: "deploy.finished", tookMs: result.tookMs, urls: urlsOf(result.known) });
+      return result;
+    });
+  }
+
+  /** Everything of the stage, by its tags: also when the config does not load any more. @throws LivedevError */
+  remove(signal: AbortSignal) {
+    return this.#change(signal, async () => {
+      await this.#configured.promise;
+      const broken = this.#configState.state === "broken";
+      const app = broken ? undefined : await this.#releaseApp();
+      const place = app ?? this.#kept.get("removable");
+      if (place === undefined) throw neverConfigured(this.stage);
+      const home = await this.openHome(place);
+      await home.hold(false);
+      const removed = await home.deploy.remove({ functions: [], ...place }, { signal });
+      this.#stands({}, {});
+      this.store.record({ type: "deploy.finished", tookMs: removed.tookMs, urls: {} });
+      return removed;
+    });
+  }
+
+  async state(): Promise<StageState | undefined> {
+    return (await this.openHome()).deploy.state();
+  }
+
+  async importState(state: StageState): Promise<void> {
+    const home = await this.openHome();
+    await home.deploy.importState(state);
+  }
+
+  /** A change by hand after which the stage is not live any more. One that fails leaves it as far as it came. */
+  async #change<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    this.#wantLive = false;
+    this.#kept.set({ live: false });
+    this.#live = { state: "deploying" };
+    try {
+      signal.throwIfAborted();
+      const done = await work();
+      this.#live = { state: "off" };
+      return done;
+    } catch (error) {
+      const hint = error instanceof LivedevError ? error.hint : undefined;
+      const message = messageOf(error);
+      this.#live = { state: "failed", message, ...(hint !== undefined && { hint }) };
+      if (!this.#scope.closed) this.store.record({ type: "deploy.failed", message });
+      throw error;
+    } finally {
+      await this.#home?.release();
+    }
+  }
+
+  /** The app as a deployment wants it: loaded anew each time. @throws LivedevError */
+  async #releaseApp(): Promise<WantedApp> {
+    const result = await this.#releaseConfig.load();
+    if (!result.ok) throw configBroken(result.error.message);
+    for (const warning of result.warnings) this.#log.warn({ component: "config" }, warning);
+    return result.app;
   }
 
   /** Another has the stage now: what runs here finishes here, and its stubs are left to the other. */

@@ -13,10 +13,14 @@ import { componentLog, type Log } from "./lib/log.ts";
 import { PROGRAMS } from "./lib/programs.ts";
 import { Scope } from "./lib/scope.ts";
 
-export type { Standing } from "./deploy/deploy.ts";
+export type { DeployResult, Planned, Standing } from "./deploy/deploy.ts";
+export type { StageState } from "./deploy/state-file.ts";
+
+/** What of an app says where it is deployed to. */
+export type Place = Pick<WantedApp, "name" | "stage" | "home" | "region" | "profile" | "endpoint">;
 
 export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "onPlanned" | "onStep"> & {
-  readonly app: WantedApp;
+  readonly app: Place;
   readonly holder: Holder;
   readonly onLost: LeaseOptions["onLost"];
   readonly project: string;
@@ -118,7 +122,14 @@ export class Home {
     return this.#scope.use(lease);
   }
 
-  serves(app: WantedApp): boolean {
+  /** Lets the lease go: a stage that is not live here needs none. */
+  async release(): Promise<void> {
+    const lease = this.#lease;
+    this.#lease = undefined;
+    await (await lease?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  }
+
+  serves(app: Place): boolean {
     return keyOf(app) === this.#key;
   }
 
@@ -128,8 +139,8 @@ export class Home {
 }
 
 /** With an endpoint of one's own, that is home. */
-const isLocal = ({ home, endpoint }: WantedApp) => home === "local" && endpoint === undefined;
+const isLocal = ({ home, endpoint }: Place) => home === "local" && endpoint === undefined;
 
-function keyOf({ name, stage, home, region, profile, endpoint }: WantedApp): string {
+function keyOf({ name, stage, home, region, profile, endpoint }: Place): string {
   return JSON.stringify([name, stage, home, region, profile, endpoint]);
 }

@@ -3,8 +3,13 @@ import { resolveOutputs, type ResolvedFunction, type WantedApp } from "../proto/
 
 type Deployed = Readonly<Record<string, { readonly functionArn: string; readonly url?: string }>>;
 
-export function linked(app: WantedApp, deployed: Deployed): ResolvedFunction[] {
-  const lookup = (ref: string) => {
+export function linked(
+  app: WantedApp,
+  deployed: Deployed,
+  outputs: Readonly<Record<string, unknown>> = {},
+): ResolvedFunction[] {
+  const lookup = (ref: string): unknown => {
+    if (outputs[ref] !== undefined) return outputs[ref];
     const [component = "", property = ""] = ref.split(".");
     if (property === "url") return deployed[component]?.url;
     return property === "arn" ? deployed[component]?.functionArn : undefined;
@@ -22,7 +27,7 @@ export function linked(app: WantedApp, deployed: Deployed): ResolvedFunction[] {
 /** A variable that is not known yet is left out: code asks whether it is there, and "null" is not what it expects. */
 function known(
   environment: WantedApp["functions"][number]["environment"],
-  lookup: (ref: string) => string | undefined,
+  lookup: (ref: string) => unknown,
 ): Record<string, string> {
   return Object.fromEntries(
     Object.entries(environment).flatMap(([name, value]) => {

@@ -1,6 +1,7 @@
 /** The control API's methods: each is one call on one part. */
 import { RPC_PROTOCOL } from "../proto/version.ts";
 
+import { urlsOf } from "./known.ts";
 import type { Daemon } from "./daemon.ts";
 import { diagnose } from "./doctor.ts";
 import {
@@ -9,6 +10,7 @@ import {
   eventNotJson,
   messageOf,
   protocolDiffers,
+  stateNotOfStage,
   unknownInvocation,
 } from "./lib/errors.ts";
 import { VERSION } from "./lib/programs.ts";
@@ -46,6 +48,37 @@ export function methods(daemon: Daemon): MethodTable {
 
     "stage.goLive": ({ yes, takeOver }) =>
       daemon.goLive({ ...(yes !== undefined && { yes }), ...(takeOver !== undefined && { takeOver }) }),
+
+    async "stage.plan"({ dev }) {
+      const { steps, commands } = await daemon.plan({ dev: dev ?? false });
+      return {
+        steps: steps.map(({ changes, ...step }) => ({ ...step, changes: [...changes] })),
+        commands: [...commands],
+      };
+    },
+
+    async "stage.deploy"(_, { signal }) {
+      const { steps, tookMs, known, outputs } = await daemon.deploy(signal);
+      return { steps, tookMs, urls: urlsOf(known), outputs };
+    },
+
+    async "stage.remove"(_, { signal }) {
+      const { kept, ...removed } = await daemon.remove(signal);
+      return { ...removed, kept: [...kept] };
+    },
+
+    async "stage.exportState"() {
+      const state = await daemon.state();
+      return state === undefined ? null : { ...state, resources: [...state.resources] };
+    },
+
+    async "stage.importState"({ state }) {
+      if (state.app !== daemon.appName || state.stage !== daemon.stage) {
+        throw stateNotOfStage(daemon.appName, daemon.stage);
+      }
+      await daemon.importState(state);
+      return {};
+    },
 
     "function.list": async () => daemon.functionStates(),
 

@@ -125,6 +125,24 @@ const localAnswer = z.object({
   durationMs: z.number(),
 });
 
+const plannedStep = z.object({
+  step: z.enum(["create", "update", "delete"]),
+  resource: z.string().describe('In the app\'s words: `aws.Function "MyApi" role`.'),
+  changes: z.array(z.object({ what: z.string(), from: z.string().optional(), to: z.string().optional() })),
+  drift: z.boolean().describe("Changed by somebody else since it was deployed."),
+});
+
+const stageState = z.object({
+  version: z.literal(1),
+  app: z.string(),
+  stage: z.string(),
+  region: z.string(),
+  at: z.string(),
+  mode: z.enum(["dev", "release"]),
+  resources: z.array(z.object({ is: z.string(), component: z.string(), nameInAws: z.string() })),
+  code: z.record(z.string(), z.object({ key: z.string(), sha256: z.string(), handler: z.string() })),
+});
+
 const none = z.strictObject({});
 
 export const RPC = {
@@ -177,6 +195,51 @@ export const RPC = {
         .describe("Takes the stage from whoever holds it, who is named by the error `stage.held` otherwise."),
     }),
     result: z.object({ steps: z.int(), tookMs: z.number(), urls: z.record(z.string(), z.string()) }),
+  },
+  "stage.plan": {
+    summary: "What a deployment would change, and what was changed behind its back. Changes nothing.",
+    params: z.strictObject({
+      dev: z.boolean().optional().describe("What going live would change, in place of a deployment."),
+    }),
+    result: z.object({
+      steps: z.array(plannedStep),
+      commands: z
+        .array(z.object({ resource: z.string(), command: z.string() }))
+        .describe("Run by each deployment: whether they change anything is theirs to know."),
+    }),
+  },
+  "stage.deploy": {
+    summary:
+      "Puts the functions' own code in place of stubs, and everything else of the app with it; the stage is not live afterwards. Answers when it stands; `deploy.*` events tell how far it is. Cancelled, it stops between two steps.",
+    params: none,
+    result: z.object({
+      steps: z.int(),
+      tookMs: z.number(),
+      urls: z.record(z.string(), z.string()),
+      outputs: z.record(z.string(), z.unknown()).describe("What the config's run() returned."),
+    }),
+  },
+  "stage.remove": {
+    summary:
+      "Deletes everything of the stage, found by its tags, also when the config does not load. Refused with `deploy.protected` where the config protects the stage.",
+    params: none,
+    result: z.object({
+      steps: z.int(),
+      tookMs: z.number(),
+      kept: z
+        .array(z.string())
+        .describe("What stays because it holds data and the config's `removal` keeps it."),
+    }),
+  },
+  "stage.exportState": {
+    summary: "What is known of the stage beside its resources' tags; null where nothing was deployed.",
+    params: none,
+    result: stageState.nullable(),
+  },
+  "stage.importState": {
+    summary: "Puts an exported state in place of the stage's.",
+    params: z.strictObject({ state: stageState }),
+    result: z.object({}),
   },
   "function.list": { summary: "The app's functions.", params: none, result: z.array(functionStatus) },
   "function.invoke": {
@@ -289,6 +352,8 @@ export type RpcNotificationParams<N extends RpcNotification> = z.output<(typeof 
 
 export type FunctionStatus = z.output<typeof functionStatus>;
 export type DaemonStatus = z.output<typeof status>;
+export type StagePlan = z.output<(typeof RPC)["stage.plan"]["result"]>;
+export type PlannedStep = z.output<typeof plannedStep>;
 export type InvocationSummary = z.output<typeof invocationSummary>;
 export type Finding = z.output<typeof finding>;
 export type InvocationDetail = z.output<typeof invocation>;

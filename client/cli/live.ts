@@ -31,7 +31,7 @@ export async function goLive(
   await using _watching = await client.subscribe(
     { types: ["config.*", "build.failed", "deploy.*"] },
     (events) => {
-      for (const { event } of events) show(progress, event);
+      for (const { event } of events) showDeployment(progress, event);
     },
   );
   const call = async (yes: boolean): Promise<WentLive> => {
@@ -54,7 +54,8 @@ export async function goLive(
   }
 }
 
-function show(progress: Progress, event: LivedevEvent): void {
+/** Of going live, of a deployment, of a removal. */
+export function showDeployment(progress: Progress, event: LivedevEvent): void {
   if (event.type === "config.loaded") progress.done("config loaded", event.tookMs);
   if (event.type === "build.failed") {
     progress.line(paint("yellow", `  ! ${event.functionName} does not build`, process.stderr));

@@ -2,13 +2,17 @@
 import { Cli } from "./cli.ts";
 import { cloudCommand } from "./cloud.ts";
 import { completionCommand } from "./completion.ts";
+import { deployCommand } from "./deploy.ts";
 import { doctorCommand } from "./doctor.ts";
 import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { invokeCommand } from "./invoke.ts";
 import { listCommand } from "./list.ts";
 import { logsCommand } from "./logs.ts";
+import { planCommand } from "./plan.ts";
+import { removeCommand } from "./remove.ts";
 import { replayCommand } from "./replay.ts";
+import { stateCommand } from "./state.ts";
 import { statusCommand } from "./status.ts";
 import { waitCommand } from "./wait.ts";
 
@@ -26,6 +30,10 @@ await new Cli("livedev").main(
     logsCommand,
     historyCommand,
     replayCommand,
+    planCommand,
+    deployCommand,
+    removeCommand,
+    stateCommand,
     waitCommand,
     listCommand,
     doctorCommand,

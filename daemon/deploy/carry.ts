@@ -6,8 +6,9 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
-import type { WantedApp, WantedProcess } from "../../proto/app.ts";
+import { resolveOutputs, type Text, type WantedApp, type WantedProcess } from "../../proto/app.ts";
 import type { Aws } from "../aws/aws.ts";
+import { deployStopped } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deleteBucket, putBucket } from "./bucket.ts";
 import type { Calls } from "./calls.ts";
@@ -40,6 +41,7 @@ export type CarrierOptions = {
   readonly calls: Calls;
   readonly of: Stage;
   readonly standings: Standings;
+  readonly stop: AbortSignal | undefined;
   /** What there is to make; absent where all only goes. */
   readonly making?: Prepared & { readonly app: WantedApp; readonly mode: Mode };
 };
@@ -141,7 +143,7 @@ export class Carrier {
   }
 
   async #step(step: Step): Promise<void> {
-    const { calls, journal, of, aws } = this.#options;
+    const { calls, journal, of, aws, stop } = this.#options;
     const is =
       step.resource === "thing" ? (step.action === "delete" ? step.standing : step.thing).is : step.resource;
     const entry = {
@@ -152,6 +154,7 @@ export class Carrier {
     };
     await this.#timed(step.action, resourceOf(step), async () => {
       calls.signal.throwIfAborted();
+      if (stop?.aborted === true) throw deployStopped(of.app, of.stage);
       journal.append({ ...entry, phase: "before" });
       await this.#do(step);
       journal.append({ ...entry, phase: "after" });
@@ -306,10 +309,12 @@ export class Carrier {
     });
   }
 
-  #command(component: WantedProcess, how: { readonly command: string; readonly directory: string }) {
+  #command(component: WantedProcess, how: { readonly command: Text; readonly directory: string }) {
     const { making, project, calls, of } = this.#options;
     const app = making?.app ?? { name: of.app, stage: of.stage };
-    return runCommand(app, component, how, { project, lookup: this.lookup(), signal: calls.signal });
+    const lookup = this.lookup();
+    const command = String(resolveOutputs(how.command, lookup));
+    return runCommand(app, component, { ...how, command }, { project, lookup, signal: calls.signal });
   }
 }
 

@@ -9,7 +9,7 @@ import { mkdir, readFile } from "node:fs/promises";
 
 import { InvokeCommand, type InvocationType } from "@aws-sdk/client-lambda";
 
-import { physicalName, resolveOutputs, type WantedApp } from "../../proto/app.ts";
+import { OUTPUT, physicalName, resolveOutputs, type Text, type WantedApp } from "../../proto/app.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
 import {
   deployCycle,
@@ -110,7 +110,14 @@ export class Deploy {
       this.#options.onPlanned?.(steps.length + commands);
       const { standings } = prepared;
       const making = { app, mode, ...prepared };
-      const carrier = new Carrier({ ...this.#options, calls, of: this.#of, standings, making });
+      const carrier = new Carrier({
+        ...this.#options,
+        calls,
+        of: this.#of,
+        standings,
+        making,
+        stop: options.signal,
+      });
       for (let round = 1, run = commands; steps.length + run > 0; round += 1, run = 0) {
         await carrier.run(steps, run > 0);
         count += steps.length + run;
@@ -129,7 +136,7 @@ export class Deploy {
         known: carrier.known(),
         outputs: (resolveOutputs(app.outputs ?? {}, lookup) ?? {}) as Record<string, unknown>,
       };
-    }, options.signal);
+    });
   }
 
   /**
@@ -154,12 +161,12 @@ export class Deploy {
       const all = plan(standings, []);
       const steps = app?.removal === "retain-all" ? [] : all.filter((step) => !stays(step));
       this.#options.onPlanned?.(steps.length);
-      const carrier = new Carrier({ ...this.#options, calls, of: this.#of, standings });
+      const carrier = new Carrier({ ...this.#options, calls, of: this.#of, standings, stop: signal });
       await carrier.run(steps, false);
       const kept = all.filter((step) => !steps.includes(step)).map(resourceOf);
       if (kept.length === 0) await file.clear();
       return { steps: steps.length, tookMs: performance.now() - began, kept };
-    }, signal);
+    });
   }
 
   /** What stands, by component. */
@@ -215,9 +222,8 @@ export class Deploy {
     }
   }
 
-  #calls(signal?: AbortSignal): Promise<Calls> {
-    const own = this.#scope.signal;
-    return openCalls(this.#options.aws, signal === undefined ? own : AbortSignal.any([own, signal]));
+  #calls(): Promise<Calls> {
+    return openCalls(this.#options.aws, this.#scope.signal);
   }
 
   #read(calls: Calls, known: Omit<Parameters<typeof readAll>[2], "journal" | "cloudFormation">) {
@@ -362,8 +368,8 @@ export class Deploy {
     await state.deleteCode(Object.values(before).flatMap(({ key }) => (named.has(key) ? [] : [key])));
   }
 
-  #alone<T>(run: (calls: Calls) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const result = this.#last.catch(() => {}).then(async () => run(await this.#calls(signal)));
+  #alone<T>(run: (calls: Calls) => Promise<T>): Promise<T> {
+    const result = this.#last.catch(() => {}).then(async () => run(await this.#calls()));
     this.#last = result;
     return result;
   }
@@ -410,12 +416,20 @@ function componentsOf(app: WantedApp): string[] {
   ].map(({ name }) => name);
 }
 
+/** Outputs by their names. */
+function shown(text: Text): string {
+  if (typeof text === "string") return text;
+  return text[OUTPUT]
+    .map((part) => (typeof part === "string" ? part : "ref" in part ? `<${part.ref}>` : "…"))
+    .join("");
+}
+
 function commandsOf(app: WantedApp, mode: Mode): { resource: string; command: string }[] {
   if (mode === "dev") return [];
   return app.processes.flatMap(({ kind, name, deploy }) => {
     const resource = `${kind} "${name}"`;
-    if (deploy?.by === "command") return [{ resource, command: deploy.command }];
-    return deploy?.by === "files" ? [{ resource, command: deploy.build ?? "upload" }] : [];
+    if (deploy?.by === "command") return [{ resource, command: shown(deploy.command) }];
+    return deploy?.by === "files" ? [{ resource, command: shown(deploy.build ?? "upload") }] : [];
   });
 }
 

@@ -75,7 +75,8 @@ export type ApplyOptions = {
   readonly replaceCode?: boolean;
   /** Functions that the app does not have any more stay for now. */
   readonly keepRemoved?: boolean;
-  readonly signal?: AbortSignal;
+  /** Stops before the next step; those under way come to their end. */
+  readonly signal?: AbortSignal | undefined;
 };
 
 export type Standing = { readonly functionArn: string; readonly nameInAws: string; readonly url?: string };

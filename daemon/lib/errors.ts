@@ -563,6 +563,20 @@ export const siteEmpty = (name: string, folder: string) =>
     "Is `build.output` the folder that the build writes?",
   );
 
+export const deployStopped = (app: string, stage: string) =>
+  new LivedevError(
+    "deploy.stopped",
+    `The deployment of ${app}/${stage} was stopped between two steps.`,
+    "What was done is kept: `livedev deploy` goes on from there, `livedev remove` takes it away.",
+  );
+
+export const neverConfigured = (stage: string) =>
+  new LivedevError(
+    "stage.unknown",
+    `The config of ${stage} has never been loaded here, so its app and region are not known.`,
+    "Mend livedev.config.ts first.",
+  );
+
 export const stateConflict = (app: string, stage: string) =>
   new LivedevError(
     "state.conflict",

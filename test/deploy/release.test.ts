@@ -187,7 +187,11 @@ void t.test(
     await deploy.apply(asked, { mode: "release" });
     t.match(await invoke("Files"), { text: "hello", local: "installed" });
 
-    const built = { ...wanted, architecture: "arm64", nodejs: { ...nodejs, install: ["built"] } } as const;
+    const built = {
+      ...wanted,
+      architecture: "arm64",
+      nodejs: { ...nodejs, install: ["tiny-thing", "built"] },
+    } as const;
     await t.rejects(deploy.apply(app([built]), { mode: "release" }), {
       code: "deploy.installNeedsPlatform",
       message: /installs built, which is built when it is installed and cannot be built here for linux-arm64/,
