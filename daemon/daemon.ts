@@ -593,6 +593,7 @@ export class Daemon {
       await home.hold(false);
       const removed = await home.deploy.remove({ functions: [], ...place }, { signal });
       this.#stands({}, {});
+      if (removed.kept.length === 0) await home.forget();
       this.store.record({ type: "deploy.finished", tookMs: removed.tookMs, urls: {} });
       return removed;
     });

@@ -122,6 +122,14 @@ export class Home {
     return this.#scope.use(lease);
   }
 
+  /** After the stage was removed: the lease goes too, and the bucket where nothing else is in it. */
+  async forget(): Promise<void> {
+    const lease = await this.#lease?.catch(() => undefined);
+    this.#lease = undefined;
+    await lease?.remove();
+    await this.deploy.forget();
+  }
+
   /** Lets the lease go: a stage that is not live here needs none. */
   async release(): Promise<void> {
     const lease = this.#lease;

@@ -15,6 +15,10 @@ python_part() {
 python_part aws "awscli"
 export LIVEDEV_AWS_CLI="$parts/aws/bin/aws"
 
+# An AWS for test/deploy/.
+export LIVEDEV_MOTO="$parts/moto"
+scripts/moto.sh > /dev/null
+
 # Shells whose completion is tried.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
   missing=()

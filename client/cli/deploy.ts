@@ -14,7 +14,6 @@ export function deployCommand(cli: Cli): Command {
       "Deploys the functions' own code and everything else of the app. Ctrl-C stops between two steps; the next run goes on from there.",
       [
         ["livedev deploy --stage production", "with progress, the URLs last"],
-        ["livedev plan --stage production", "what it would change"],
         ["livedev deploy --json", "{ urls, outputs, steps, tookMs }"],
       ],
     )

@@ -181,6 +181,12 @@ export class Deploy {
     return state;
   }
 
+  /** What is kept of a stage that is removed. */
+  async forget(): Promise<void> {
+    const file = await StateFile.open(this.#options.aws, this.#of, this.#scope.signal);
+    await file.clear();
+  }
+
   async importState(state: StageState): Promise<void> {
     const file = await StateFile.open(this.#options.aws, this.#of, this.#scope.signal);
     await file.write(state);

@@ -11,7 +11,7 @@
  */
 import { randomUUID } from "node:crypto";
 
-import { GetObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 
 import type { Aws } from "../aws/aws.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
@@ -88,6 +88,15 @@ export class Lease implements AsyncDisposable {
     this.#options = options;
     this.#client = client;
     this.#object = object;
+  }
+
+  /** Of a stage that is removed nothing stays, its lease neither; another's, taken meanwhile, does. */
+  async remove(): Promise<void> {
+    await this.#scope.close();
+    if (this.#etag === undefined) return;
+    const IfMatch = this.#etag;
+    this.#etag = undefined;
+    await this.#client.send(new DeleteObjectCommand({ ...this.#object, IfMatch }));
   }
 
   /** Lets it go, so that the next one need not wait. */

@@ -12,6 +12,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 import {
+  DeleteBucketCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
   paginateListObjectsV2,
@@ -155,6 +156,16 @@ export class StateFile {
     }
     this.#etag = undefined;
     this.state = undefined;
+    await this.#removeBucket();
+  }
+
+  /** Where no stage of the account is left in it; S3 itself refuses where one is. */
+  async #removeBucket(): Promise<void> {
+    try {
+      await this.#send(new DeleteBucketCommand(this.#bucket));
+    } catch (error) {
+      if (!["BucketNotEmpty", ...ABSENT].includes(awsName(error) ?? "")) throw error;
+    }
   }
 
   async #read(): Promise<void> {

@@ -14,7 +14,7 @@ import type { Test } from "tap";
 import { PACKAGE_ROOT } from "../../daemon/lib/programs.ts";
 import type { DeployPlace } from "./rig.ts";
 
-const FOLDER = process.env["LIVEDEV_MOTO"] ?? join(PACKAGE_ROOT, ".moto");
+const FOLDER = process.env["LIVEDEV_MOTO"] ?? join(PACKAGE_ROOT, ".parts", "moto");
 const PYTHON = join(FOLDER, "bin", "python");
 const PROGRAM = join(PACKAGE_ROOT, "test", "deploy", "moto-server.py");
 
