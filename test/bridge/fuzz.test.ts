@@ -71,7 +71,7 @@ function message(seq: number): Uint8Array {
       return encodeFrame(below(4_294_967_296), sample.frame, sample.payload);
     case 5: {
       const fields = { ...sample.frame, ["__proto__"]: { polluted: true }, extra: pick(VALUES) };
-      return encodeFrame(sample.seq === 0 ? 0 : seq, fields as Frame, sample.payload);
+      return encodeFrame(sample.seq === 0 ? 0 : seq, fields, sample.payload);
     }
     default:
       return right;
