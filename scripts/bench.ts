@@ -9,6 +9,7 @@ import { Agent, request } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as wait } from "node:timers/promises";
 
 import { context } from "esbuild";
 import { WebSocket } from "ws";
@@ -16,12 +17,14 @@ import { WebSocket } from "ws";
 import { loadStageKey } from "../daemon/credentials/stage-key.ts";
 import { decodeFrame, encodeFrame } from "../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../proto/version.ts";
+import { BareStub } from "../test/support/bare-stub.ts";
 import { Rig, ROOT } from "../test/support/rig.ts";
 
 const quick = process.argv.includes("--quick");
 const json = process.argv.includes("--json");
 const ROUNDS = quick ? 5 : 20;
 const CALLS = quick ? 20 : 50;
+const ACKS = quick ? 200 : 1_000;
 const SAVES = quick ? 6 : 25;
 const MODULES = 200;
 
@@ -48,9 +51,18 @@ const FILES = {
       async run() {
         new aws.Function("Echo", { handler: "src/echo.handler", url: true });
         new aws.Function("Big", { handler: "src/big.handler", url: true });
+        new aws.Function("Print", { handler: "src/print.handler", timeout: "60 seconds" });
       },
     });`,
   "src/echo.ts": `import { word } from "./word.ts";\nexport const handler = async (event: unknown) => ({ event, word });\n`,
+  "src/print.ts": `
+    import { setTimeout as wait } from "node:timers/promises";
+    export const handler = async () => {
+      for (let round = 0; round < 200; round++) {
+        for (let line = 0; line < 100; line++) console.log("a line of some length, number " + line);
+        await wait(10);
+      }
+    };`,
   "src/word.ts": `export const word = "word-0";\n`,
   ...bigModules(),
 };
@@ -82,6 +94,7 @@ try {
   const url = new URL(urls["Echo"] ?? "");
   await whole(url);
   await chain();
+  await acks();
   await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
   await reload(`reload, ${MODULES} modules`, new URL(urls["Big"] ?? ""), {
     entry: "src/big.ts",
@@ -118,6 +131,78 @@ async function chain(): Promise<void> {
   await compare("bare chain (frame to answer), 1 KB", 6, { ours: () => stub.invoke(EVENT), floor });
   stub.close();
   echo.close();
+}
+
+/**
+ * A frame → its ack, while the daemon is as busy as it gets: a 200-module build, the slowest search of history, a
+ * process that prints 10,000 lines a second. The promise is in milliseconds, so the bar is one; the floor, a bare
+ * process that echoes the same bytes at the same moments, tells how much of it is the machine's own load.
+ */
+async function acks(): Promise<void> {
+  await using client = await rig.connect();
+  const { bridge, app, stage } = await client.call("daemon.status", {});
+  const { key, keyId } = await loadStageKey(join(rig.project, ".livedev", rig.stage));
+  const port = Number(new URL(bridge.address).port);
+  const stub = await BareStub.open({ port, key, keyId, app, stage, functionName: "Echo" });
+  const echo = await dial(
+    `wss://127.0.0.1:${await part("middle", await part("worker"))}`,
+    Buffer.alloc(32, 7),
+    "bench",
+  );
+  const floor: number[] = [];
+  const echoed: number[] = [];
+  echo.on("pong", () => floor.push(performance.now() - (echoed[floor.length] ?? 0)));
+  const over = new AbortController();
+  const busy = [
+    async (round: number) => {
+      rig.save("src/big/word.ts", `export const word = "busy-${round}";\n`);
+      await client.call("function.invokeLocal", { functionName: "Big", event: "{}" });
+    },
+    () => client.call("function.invokeLocal", { functionName: "Print", event: "{}" }),
+    () => client.call("invocation.list", { text: "stands nowhere at all" }),
+  ].map(async (work) => {
+    for (let round = 0; !over.signal.aborted; round++) await work(round);
+  });
+  const sent: number[] = [];
+  const took: number[] = [];
+  let enough = () => {};
+  stub.onFrame = ({ seq, frame }) => {
+    if (seq > 0) stub.ack(seq);
+    if (frame.type !== "ack") return;
+    while (took.length < frame.received) took.push(performance.now() - (sent[took.length] ?? 0));
+    if (took.length === ACKS) enough();
+  };
+  const all = new Promise<void>((resolve) => (enough = resolve));
+  for (let n = 0; n < ACKS; n++) {
+    sent.push(performance.now());
+    stub.invoke(EVENT);
+    echoed.push(performance.now());
+    echo.ping(EVENT.slice(0, 100));
+    await wait(40);
+  }
+  await all;
+  over.abort();
+  await Promise.all(busy);
+  stub.close();
+  echo.close();
+  const bars = { p50: 1, p99: 10, max: 50 };
+  const of = (times: readonly number[]) => ({
+    p50: quantile(times, 0.5),
+    p99: quantile(times, 0.99),
+    max: Math.max(...times),
+  });
+  const [ours, bare] = [of(took), of(floor)];
+  for (const name of ["p50", "p99", "max"] as const) {
+    const { p50, p99 } = ours;
+    rows.push({
+      name: `ack of a frame while busy, ${name}`,
+      p50,
+      p99,
+      floor: bare[name],
+      ratio: ours[name],
+      bar: bars[name],
+    });
+  }
 }
 
 /**
