@@ -12,6 +12,7 @@ import { codeOf, messageOf } from "../lib/errors.ts";
 import { Latest } from "../lib/latest.ts";
 import type { Log } from "../lib/log.ts";
 import { isAlive, processIdentity } from "../lib/process-identity.ts";
+import { Watchdog } from "./watchdog.ts";
 
 type Recorded = { readonly pid: number; readonly identity: string; readonly mark: string };
 
@@ -27,6 +28,8 @@ const AT_ONCE = 50;
 export class Leftovers {
   readonly #folder: string;
   readonly #log: Log;
+  readonly #pids = new Map<string, number>();
+  readonly #watchdog = new Watchdog();
   /** Ended, but for the processes that may have left their group: those are looked for once for all of them. */
   #ended: string[] = [];
   readonly #sweep = new Latest(() => this.#endStrays());
@@ -52,7 +55,9 @@ export class Leftovers {
     const identity = pid === 0 ? undefined : processIdentity(pid);
     if (identity === undefined) return;
     const recorded: Recorded = { pid, identity, mark };
+    this.#pids.set(mark, pid);
     try {
+      this.#watchdog.add(pid);
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
       writeFileSync(this.#file(mark), JSON.stringify(recorded), { mode: 0o600 });
     } catch (error) {
@@ -65,6 +70,8 @@ export class Leftovers {
    * rejects: most who end a process do not wait for it, and a file that stays is looked at by the next start.
    */
   ended(mark: string): Promise<void> {
+    this.#watchdog.delete(this.#pids.get(mark) ?? 0);
+    this.#pids.delete(mark);
     this.#ended.push(mark);
     return this.#sweep.run();
   }
@@ -80,6 +87,7 @@ export class Leftovers {
     } catch (error) {
       this.#log.warn({ reason: messageOf(error) }, "a process's record could not be removed");
     }
+    await this.#watchdog.settled();
   }
 
   #file(mark: string): string {

@@ -16,8 +16,18 @@ export default $config({
   app: () => ({ name: "children", home: "local" }),
   async run() {
     new aws.Function("Parent", { handler: "src/parent.handler", timeout: "5 minutes" });
+    new aws.Function("Spins", { handler: "src/spins.handler", timeout: "5 minutes" });
   },
 });
+`,
+  "src/spins.ts": `
+import { spawn } from "node:child_process";
+
+export async function handler() {
+  const child = spawn(process.execPath, ["-e", "process.on('SIGTERM', () => {}); for (;;);"], { stdio: "ignore" });
+  console.log(JSON.stringify({ worker: process.pid, child: child.pid }));
+  for (;;);
+}
 `,
   // Each of the children tells its own pid when it stands.
   "src/parent.ts": `
@@ -93,6 +103,24 @@ t.test(
     await hanging;
   },
 );
+
+t.test("F31: a handler that spins does not outlive kill -9 of its daemon, nor what it started", async (t) => {
+  await using rig = Rig.open({ files: FILES });
+  await rig.start();
+  const client = await rig.connect();
+  let spinning = (_pids: Pids) => {};
+  const begun = new Promise<Pids>((resolve) => (spinning = resolve));
+  await client.subscribe({ types: ["invocation.logged"] }, (events) => {
+    for (const { event } of events) if (event.type === "invocation.logged") spinning(JSON.parse(event.text));
+  });
+  const hanging = rig.livedev("invoke", "Spins", "--local", "--event", "{}");
+  const pids = Object.values(await begun);
+  await client.close();
+  t.equal(pids.length, 2);
+  await killDaemon(rig);
+  await gone(pids, 5_000);
+  await hanging;
+});
 
 t.test(
   "F31: what a worker's handler left running ends with the worker, also when the daemon stops",
