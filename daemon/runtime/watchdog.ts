@@ -40,6 +40,8 @@ export class Watchdog {
       this.#shell ??= this.#open();
       this.#shell?.stdin.write(line);
     } else {
+      // Whoever closes waits for its end, perhaps with nothing else left to wait for.
+      this.#shell?.ref();
       this.#shell?.stdin.end(line);
       this.#shell = undefined;
     }
