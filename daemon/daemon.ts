@@ -37,6 +37,7 @@ import {
   noWayForStubs,
   unknownFunction,
 } from "./lib/errors.ts";
+import { untilAborted } from "./lib/abort.ts";
 import { folderGone } from "./lib/folder-gone.ts";
 import { Latest } from "./lib/latest.ts";
 import { componentLog, type Log } from "./lib/log.ts";
@@ -386,7 +387,7 @@ export class Daemon {
 
   readonly #run: Run = async (request, signal) => {
     if (this.#app === undefined) request.position("building");
-    await Promise.race([this.#configuredApp(), aborted(signal)]);
+    await untilAborted(this.#configuredApp(), signal);
     // A config that was saved before the event came counts for it; one that takes its time does not hold it up.
     await Promise.race([this.#configuring.idle(), wait(CONFIG_WAIT_MS, undefined, { ref: false })]);
     signal.throwIfAborted();
@@ -708,14 +709,5 @@ export class Daemon {
 async function keepOutOfGit(folder: string): Promise<void> {
   await writeFile(join(folder, ".gitignore"), "*\n", { flag: "wx" }).catch((error: unknown) => {
     if (codeOf(error) !== "EEXIST") throw error;
-  });
-}
-
-/** Rejects with the signal's reason. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
   });
 }

@@ -20,6 +20,7 @@ import {
 } from "../../proto/answer.ts";
 import type { DownFrame, Invoke, InvocationKey, Position } from "../../proto/frames.ts";
 import type { Link } from "../../proto/link.ts";
+import { untilAborted } from "../lib/abort.ts";
 import { continuousMs } from "../lib/clock.ts";
 import { deadlinePassed, deliveryFailed, LivedevError } from "../lib/errors.ts";
 
@@ -239,13 +240,7 @@ export class Exchange implements BridgeInvocation {
   }
 
   #unlessAbandoned<T>(promise: Promise<T>): Promise<T> {
-    const { signal } = this.#controller;
-    return new Promise<T>((resolve, reject) => {
-      const onAbort = () => reject(signal.reason);
-      if (signal.aborted) onAbort();
-      signal.addEventListener("abort", onAbort, { once: true });
-      promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-    });
+    return untilAborted(promise, this.#controller.signal);
   }
 }
 

@@ -15,7 +15,7 @@ import type { BuildError } from "../../proto/events.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
-import { untilAborted } from "./abort.ts";
+import { untilAborted } from "../lib/abort.ts";
 import type { Bundler, BuildResult } from "./bundler.ts";
 import { changedAt, fingerprints, missing, row, same, type Fingerprints } from "./fingerprints.ts";
 import type { Gate, Ticket } from "./gate.ts";

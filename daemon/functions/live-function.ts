@@ -17,7 +17,7 @@ import type { BuildError } from "../../proto/events.ts";
 import { functionsClosed } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
-import { untilAborted } from "./abort.ts";
+import { untilAborted } from "../lib/abort.ts";
 import type { Code, Finished, Program } from "./code.ts";
 import type { Seated, Seats } from "./seats.ts";
 import type { Spares } from "./spares.ts";

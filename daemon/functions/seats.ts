@@ -4,7 +4,7 @@
  * whichever function. A place goes to the function that has fewest, and among its equals to the one that came first.
  */
 import { deferred, type Deferred } from "../lib/scope.ts";
-import { untilAborted } from "./abort.ts";
+import { untilAborted } from "../lib/abort.ts";
 
 /** A worker on its seat, free to be used. */
 export type Seated = {

@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 
 import type { Answer, BufferedAnswer } from "../../proto/answer.ts";
+import { untilAborted } from "../lib/abort.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { RuntimeApi } from "./api.ts";
@@ -164,18 +165,5 @@ export class ExecutionEnvironment {
 
   #exitAnswer(exit: Exit, requestId: string): BufferedAnswer {
     return exitAnswer("exit", exit, this.#process.tail, requestId);
-  }
-}
-
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
