@@ -16,13 +16,6 @@ export class LivedevError extends Error {
   }
 }
 
-/** JSON-RPC's `error` as the control API sends it. `data` is there for every LivedevError. */
-export type RpcErrorBody = {
-  readonly code: number;
-  readonly message: string;
-  readonly data?: { readonly code: string; readonly hint?: string };
-};
-
 /** JSON-RPC error codes beside those of the specification (-32700 to -32600). */
 export const RPC_ERROR = {
   /** A LivedevError; `data` says which. */

@@ -150,8 +150,6 @@ export type LivedevEvent =
   | { readonly type: "stage.lost"; readonly message: string }
   | { readonly type: "deploy.failed"; readonly step?: string; readonly message: string };
 
-export type LivedevEventType = LivedevEvent["type"];
-
 /** An event as history gives it back. */
 export type RecordedEvent = {
   /** Strictly rising within one database, never reused. */

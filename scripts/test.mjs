@@ -25,7 +25,12 @@ mkdirSync(join(ROOT, ".tap"), { recursive: true });
 const tap = spawn(
   process.execPath,
   // Elsewhere than on a terminal only what failed is worth a line.
-  [TAP, `--reporter=${process.stdout.isTTY ? "terse" : "min"}`, `--output-file=${results}`, ...process.argv.slice(2)],
+  [
+    TAP,
+    `--reporter=${process.stdout.isTTY ? "terse" : "min"}`,
+    `--output-file=${results}`,
+    ...process.argv.slice(2),
+  ],
   { cwd: ROOT, stdio: "inherit" },
 );
 const code = await new Promise((resolve) => {

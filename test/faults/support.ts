@@ -125,12 +125,6 @@ export function descriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-/** Resident memory of a process, in megabytes. */
-export function residentMb(pid: number): number {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  return Number(kilobytes) / 1024;
-}
-
 /** How much slower than a quiet laptop this machine is now (1: as fast): bounds in time are multiplied by it. */
 export async function slowness(): Promise<number> {
   const began = performance.now();

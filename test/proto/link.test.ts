@@ -105,17 +105,20 @@ void t.test("acknowledged() resolves at the ack, and rejects when the link close
   await link.acknowledged(first);
 });
 
-void t.test("room() waits while too many bytes are unacked, also when they are many small frames", async (t) => {
-  const link = new Link<StreamChunk>({ maxUnackedBytes: 1000 });
-  for (let frame = 0; frame < 4; frame += 1) link.send(chunk, Buffer.alloc(1));
-  let room = false;
-  const waits = link.room().then(() => (room = true));
-  await Promise.resolve();
-  t.equal(room, false);
-  link.acked(2);
-  await waits;
-  t.equal(room, true);
-});
+void t.test(
+  "room() waits while too many bytes are unacked, also when they are many small frames",
+  async (t) => {
+    const link = new Link<StreamChunk>({ maxUnackedBytes: 1000 });
+    for (let frame = 0; frame < 4; frame += 1) link.send(chunk, Buffer.alloc(1));
+    let room = false;
+    const waits = link.room().then(() => (room = true));
+    await Promise.resolve();
+    t.equal(room, false);
+    link.acked(2);
+    await waits;
+    t.equal(room, true);
+  },
+);
 
 void t.test("a frame made by a function is made anew for each connection", async (t) => {
   const link = new Link<Goodbye>();

@@ -1,13 +1,6 @@
 /** The handler's `context`, as AWS's Node runtime makes it. */
 import type { Invocation } from "./client.ts";
 
-/** What ends an invocation, old style; `wait` is `callbackWaitsForEmptyEventLoop`. */
-export type Completion = {
-  done(error: unknown, result?: unknown): void;
-  succeed(result?: unknown): void;
-  fail(error?: unknown): void;
-};
-
 export function environmentContext({ requestId, headers }: Invocation) {
   const deadline = Number(headers["lambda-runtime-deadline-ms"]);
   const { env } = process;
