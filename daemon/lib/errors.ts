@@ -215,7 +215,9 @@ export const storageFailed = (file: string, cause: unknown) =>
 export const sqliteMissing = (cause: unknown) =>
   new LivedevError(
     "install.sqlite",
-    "The native part of better-sqlite3 is not installed.",
+    /NODE_MODULE_VERSION/.test(messageOf(cause))
+      ? `The native part of better-sqlite3 was built for another Node than this one, ${process.version}.`
+      : "The native part of better-sqlite3 is not installed.",
     "Run `npm rebuild better-sqlite3 --ignore-scripts=false`.",
     { cause },
   );

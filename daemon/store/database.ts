@@ -86,6 +86,11 @@ export function isStorageError(error: unknown): boolean {
   return /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|NOMEM|CORRUPT|NOTADB)/.test(codeOf(error) ?? "");
 }
 
+/** better-sqlite3 was installed without its scripts, or for another Node than the one that runs. */
+export function isBindingMissing(error: unknown): boolean {
+  return /bindings file|NODE_MODULE_VERSION|ERR_DLOPEN/.test(`${codeOf(error) ?? ""} ${messageOf(error)}`);
+}
+
 /** What the user reads for an error of SQLite's or of the file system's. */
 export function explain(file: string, error: unknown): unknown {
   if (error instanceof LivedevError) return error;
@@ -93,8 +98,7 @@ export function explain(file: string, error: unknown): unknown {
   if (code === "SQLITE_FULL" || code === "ENOSPC") return storageFull(file, error);
   if (/^SQLITE_(READONLY|CANTOPEN)|^E(ACCES|PERM|ROFS)$/.test(code))
     return stateNotWritable(dirname(file), error);
-  if (/bindings file|NODE_MODULE_VERSION|ERR_DLOPEN/.test(`${code} ${messageOf(error)}`))
-    return sqliteMissing(error);
+  if (isBindingMissing(error)) return sqliteMissing(error);
   return isStorageError(error) ? storageFailed(file, error) : error;
 }
 

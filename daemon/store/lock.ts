@@ -7,6 +7,7 @@ import { chmodSync, closeSync, openSync, truncateSync } from "node:fs";
 import Sqlite, { type Database } from "better-sqlite3";
 
 import { codeOf } from "../lib/errors.ts";
+import { explain } from "./database.ts";
 
 export class StateLock {
   readonly #db: Database;
@@ -15,10 +16,21 @@ export class StateLock {
     this.#db = db;
   }
 
-  /** `undefined` where another process holds it. */
+  /**
+   * `undefined` where another process holds it. The first file that a daemon opens: a missing binding and a state
+   * directory without rights show here.
+   */
   static acquire(file: string): StateLock | undefined {
-    closeSync(openSync(file, "a", 0o600));
-    chmodSync(file, 0o600);
+    try {
+      closeSync(openSync(file, "a", 0o600));
+      chmodSync(file, 0o600);
+      return StateLock.#lockOrEmpty(file);
+    } catch (error) {
+      throw explain(file, error);
+    }
+  }
+
+  static #lockOrEmpty(file: string): StateLock | undefined {
     try {
       return StateLock.#lock(file);
     } catch (error) {

@@ -7,8 +7,8 @@ import type { Database, Statement } from "better-sqlite3";
 import type { Cursor, LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 import { SEALED } from "../../proto/redact.ts";
 import type { InvocationDetail, InvocationSummary } from "../../proto/rpc.ts";
-import { codeOf, historyDamaged, historyUnreadable, LivedevError } from "../lib/errors.ts";
-import { isDamage, quickCheck } from "./database.ts";
+import { codeOf, historyDamaged, historyUnreadable, LivedevError, sqliteMissing } from "../lib/errors.ts";
+import { isBindingMissing, isDamage, quickCheck } from "./database.ts";
 import { listInvocations, type InvocationQuery } from "./listing.ts";
 import { openForReading } from "./read-only.ts";
 import { placeOf, type PayloadKind } from "./rows.ts";
@@ -158,6 +158,7 @@ export class Queries {
 
   #explained(error: unknown): unknown {
     if (error instanceof LivedevError) return error;
+    if (isBindingMissing(error)) return sqliteMissing(error);
     // SQLITE_ERROR: tables that are not what the file's version says.
     if (isDamage(error) || codeOf(error) === "SQLITE_ERROR") return historyDamaged(this.#file, error);
     return codeOf(error) === undefined ? error : historyUnreadable(this.#file, error);

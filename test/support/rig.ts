@@ -132,7 +132,8 @@ export class Rig {
   }
 
   daemonLog(): string {
-    const file = join(this.project, ".livedev", "ada", "daemon.log");
+    if (!existsSync(join(this.project, ".livedev", "stage"))) return "";
+    const file = join(this.project, ".livedev", this.stage, "daemon.log");
     return existsSync(file) ? readFileSync(file, "utf8") : "";
   }
 
@@ -141,26 +142,8 @@ export class Rig {
     return pid;
   }
 
-  /** Processes that belong to this rig: their working directory or environment lies in it. */
-  async processes(): Promise<readonly { pid: number; command: string }[]> {
-    const found: { pid: number; command: string }[] = [];
-    for (const name of await readdir("/proc")) {
-      const pid = Number(name);
-      if (!Number.isInteger(pid) || pid === process.pid) continue;
-      try {
-        const [cwd, environ, command] = await Promise.all([
-          readlink(`/proc/${pid}/cwd`),
-          readFile(`/proc/${pid}/environ`, "utf8"),
-          readFile(`/proc/${pid}/cmdline`, "utf8"),
-        ]);
-        if (cwd.startsWith(this.root) || environ.includes(this.root) || command.includes(this.root)) {
-          found.push({ pid, command: command.replaceAll("\0", " ").trim() });
-        }
-      } catch {
-        // It ended while we looked.
-      }
-    }
-    return found;
+  processes(): Promise<readonly Running[]> {
+    return processesIn(this.root);
   }
 
   /** Stops the daemon and the cloud. Throws where a process outlived them; ends it all the same. */
@@ -182,4 +165,28 @@ export class Rig {
       );
     }
   }
+}
+
+export type Running = { readonly pid: number; readonly command: string };
+
+/** Processes that belong to a rig: their working directory, environment or command line names its folder. */
+export async function processesIn(root: string): Promise<readonly Running[]> {
+  const found: Running[] = [];
+  for (const name of await readdir("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    try {
+      const [cwd, environ, command] = await Promise.all([
+        readlink(`/proc/${pid}/cwd`),
+        readFile(`/proc/${pid}/environ`, "utf8"),
+        readFile(`/proc/${pid}/cmdline`, "utf8"),
+      ]);
+      if (cwd.startsWith(root) || environ.includes(root) || command.includes(root)) {
+        found.push({ pid, command: command.replaceAll("\0", " ").trim() });
+      }
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return found;
 }
