@@ -1,6 +1,6 @@
 /**
  * The AWS clients, made once and only when they are first used: loading one takes longer than the daemon's whole
- * start. HTTPS_PROXY is not honoured: the SDK needs an agent for it that is no dependency of ours.
+ * start.
  */
 import type { CloudFormationClient } from "@aws-sdk/client-cloudformation";
 import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
@@ -11,6 +11,7 @@ import type { STSClient } from "@aws-sdk/client-sts";
 
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
+import { proxyAgent, proxyFor } from "./proxy.ts";
 
 export type AwsOptions = {
   readonly region: string;
@@ -30,7 +31,8 @@ export type AwsCredentials = {
 
 const CONNECT_MS = 5000;
 const ANSWER_MS = 60_000;
-const ATTEMPTS = 5;
+/** Many functions at once meet the service's limits: the client slows down by itself, and does not give up soon. */
+const ATTEMPTS = 12;
 
 /** Lambda's longest invocation, and what surrounds it. */
 const INVOKE_MS = 15 * 60_000 + 30_000;
@@ -111,11 +113,17 @@ export class Aws {
 
   #configuration(requestTimeout = ANSWER_MS) {
     const { region, profile, endpoint, credentials } = this.#options;
+    const proxy = proxyFor(endpoint === undefined ? "amazonaws.com" : new URL(endpoint).hostname);
     return {
       region,
       maxAttempts: ATTEMPTS,
-      retryMode: "standard",
-      requestHandler: { connectionTimeout: CONNECT_MS, requestTimeout, throwOnRequestTimeout: true },
+      retryMode: "adaptive",
+      requestHandler: {
+        connectionTimeout: CONNECT_MS,
+        requestTimeout,
+        throwOnRequestTimeout: true,
+        ...(proxy !== undefined && { httpsAgent: proxyAgent(proxy) }),
+      },
       ...(profile !== undefined && { profile }),
       ...(endpoint !== undefined && { endpoint }),
       ...(credentials !== undefined && { credentials }),

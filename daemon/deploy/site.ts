@@ -1,7 +1,7 @@
 /** A site's files, built and put into its bucket: what is there already in the same form is not sent again. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { extname, join, relative, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 
@@ -62,8 +62,8 @@ export async function putFiles(
         new PutObjectCommand({
           Bucket,
           Key,
-          Body: createReadStream(file),
-          ContentLength: (await stat(file)).size,
+          // Not as a stream: the SDK could not send that again where S3 asks it to slow down.
+          Body: await readFile(file),
           ContentType: TYPES[extname(file).toLowerCase()] ?? "application/octet-stream",
           CacheControl: HASHED.test(Key)
             ? "public, max-age=31536000, immutable"

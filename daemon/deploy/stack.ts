@@ -89,11 +89,11 @@ export async function putStack(calls: Calls, wanted: WantedStack, of: Stage): Pr
   if (before !== undefined && !isOurs(tagsOf(before), of))
     throw notOurs("stack", StackName, of.app, of.stage);
   // What failed to be made can only be deleted; one whose first change set was never carried out has nothing in it.
-  const broken = /^(?:ROLLBACK|CREATE)_FAILED$|^ROLLBACK_COMPLETE$|^DELETE_FAILED$/.test(
+  const broken = /^(?:(?:ROLLBACK|CREATE|DELETE)_FAILED|ROLLBACK_COMPLETE|REVIEW_IN_PROGRESS)$/.test(
     before?.StackStatus ?? "",
   );
   if (broken) await deleteStack(calls, StackName);
-  const isNew = before === undefined || broken || before.StackStatus === "REVIEW_IN_PROGRESS";
+  const isNew = before === undefined || broken;
   const ChangeSetName = `${CHANGE}-${Date.now()}`;
   await calls.try(`CreateChangeSet of ${StackName}`, () =>
     client.send(

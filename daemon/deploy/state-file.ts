@@ -6,8 +6,8 @@
  *     <app>/<stage>/code/<sha>.zip  packages of the last real deployment
  *     <app>/<stage>/secrets/<name>  passwords that livedev made
  */
-import { createReadStream, createWriteStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { createWriteStream } from "node:fs";
+import { readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
@@ -105,11 +105,8 @@ export class StateFile {
 
   async putCode(file: string, sha256: string): Promise<string> {
     const { Key } = this.#object(`code/${Buffer.from(sha256, "base64").toString("hex")}.zip`);
-    // The whole file once: its length must be known before it is sent.
-    const { size } = await stat(file);
-    await this.#send(
-      new PutObjectCommand({ ...this.#bucket, Key, Body: createReadStream(file), ContentLength: size }),
-    );
+    // Not as a stream: the SDK could not send that again where S3 asks it to slow down.
+    await this.#send(new PutObjectCommand({ ...this.#bucket, Key, Body: await readFile(file) }));
     return Key;
   }
 

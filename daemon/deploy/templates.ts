@@ -33,6 +33,9 @@ const template = (
     Outputs: Object.fromEntries(Object.entries(outputs).map(([name, Value]) => [name, { Value }])),
   });
 
+/** Every protocol and port. */
+const ALL = { IpProtocol: "-1", FromPort: -1, ToPort: -1 };
+
 /** A public and a private subnet per zone; /20 each, of 10.0.0.0/16. */
 export function vpcTemplate(
   vpc: Extract<WantedVpc, { is: "new" }>,
@@ -74,8 +77,8 @@ export function vpcTemplate(
       Properties: {
         GroupDescription: `livedev: ${name}`,
         VpcId: ref("Vpc"),
-        SecurityGroupIngress: [{ IpProtocol: "-1", CidrIp: "10.0.0.0/16" }],
-        SecurityGroupEgress: [{ IpProtocol: "-1", CidrIp: "0.0.0.0/0" }],
+        SecurityGroupIngress: [{ ...ALL, CidrIp: "10.0.0.0/16" }],
+        SecurityGroupEgress: [{ ...ALL, CidrIp: "0.0.0.0/0" }],
         ...named(name),
       },
     },

@@ -12,10 +12,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from moto.core.base_backend import BackendDict
 from moto.server import main
 
-SERVICES = ["awslambda", "iam", "s3", "cloudformation", "sqs", "events", "apigatewayv2", "logs", "cloudfront", "ec2"]
+# Without EC2: what moto leaves of a VPC when it deletes its stack is moto's own.
+SERVICES = ["awslambda", "iam", "s3", "cloudformation", "sqs", "events", "apigatewayv2", "logs", "cloudfront"]
 
 # What AWS too remembers of what is gone, and counters.
-FORGOTTEN = {"deleted_stacks", "_url_maps", "_instances", "notification_id", "account_aliases"}
+FORGOTTEN = {"deleted_stacks", "change_sets", "_url_maps", "_instances", "notification_id", "account_aliases"}
 
 
 def held(value, depth=0):
@@ -54,6 +55,34 @@ def dump():
     return full(found)
 
 
+def as_aws_does():
+    """What this version of moto leaves out: a change set's tags and outputs reach the stack; a VPC goes with the route tables that
+    its stack made, which moto's stacks do not delete."""
+    from moto.cloudformation.models import CloudFormationBackend
+    from moto.ec2.models import EC2Backend
+
+    execute = CloudFormationBackend.execute_change_set
+    delete_vpc = EC2Backend.delete_vpc
+
+    def execute_whole(self, change_set_name, stack_name=None):
+        execute(self, change_set_name, stack_name)
+        for change_set in self.change_sets.values():
+            if change_set_name in (change_set.change_set_name, change_set.change_set_id):
+                stack = self.stacks[change_set.stack_id]
+                stack.tags = change_set.tags
+                stack.template_dict = change_set.template_dict
+                stack.output_map = stack._create_output_map()
+
+    def delete_with_tables(self, vpc_id):
+        for table in self.describe_route_tables(filters={"vpc-id": vpc_id}):
+            if not table.main_association_id:
+                self.route_tables.pop(table.id)
+        return delete_vpc(self, vpc_id)
+
+    CloudFormationBackend.execute_change_set = execute_whole
+    EC2Backend.delete_vpc = delete_with_tables
+
+
 class Dump(BaseHTTPRequestHandler):
     def do_GET(self):
         try:
@@ -69,5 +98,6 @@ class Dump(BaseHTTPRequestHandler):
         pass
 
 
+as_aws_does()
 threading.Thread(target=HTTPServer(("127.0.0.1", int(sys.argv[2])), Dump).serve_forever, daemon=True).start()
 main(["-H", "127.0.0.1", "-p", sys.argv[1]])

@@ -1,11 +1,21 @@
-import { GetFunctionCommand, GetFunctionUrlConfigCommand } from "@aws-sdk/client-lambda";
-import { join } from "node:path";
+import { GetRolePolicyCommand } from "@aws-sdk/client-iam";
+import {
+  GetFunctionCommand,
+  GetFunctionUrlConfigCommand,
+  ListEventSourceMappingsCommand,
+  ListVersionsByFunctionCommand,
+} from "@aws-sdk/client-lambda";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 
 import { TAGS } from "../../daemon/deploy/stubs.ts";
+import { OUTPUT } from "../../proto/app.ts";
 import { Moto, motoMissing } from "./moto.ts";
 import { openDeploy, wantedApp, wantedFunction } from "./rig.ts";
 
+// At 15 calls a second.
+t.setTimeout(900_000);
 if (motoMissing !== false) t.plan(0, motoMissing);
 else {
   const moto = await Moto.open(t);
@@ -15,11 +25,18 @@ else {
   const open = async (t: Test) => {
     const stage = `s${(stages += 1)}`;
     const journalFile = join(moto.dir, `journal-${stage}.db`);
-    const rig = await openDeploy({ serving: moto.serving, journalFile, app: "shop", stage });
+    const project = join(moto.dir, stage);
+    const save = (path: string, text: string) => {
+      mkdirSync(dirname(join(project, path)), { recursive: true });
+      writeFileSync(join(project, path), text);
+    };
+    save("package.json", `{ "type": "module" }`);
+    const place = { serving: moto.serving, journalFile, app: "shop", stage, project };
+    const rig = await openDeploy({ ...place, cloudFormation: true });
     t.teardown(rig.close);
     const app = (functions: Parameters<typeof wantedApp>[1], more: Parameters<typeof wantedApp>[2] = {}) =>
       wantedApp({ stage }, functions, { home: "aws", ...more });
-    return { ...rig, stage, app, nameOf: (component: string) => `shop-${stage}-${component}` };
+    return { ...rig, stage, app, save, nameOf: (component: string) => `shop-${stage}-${component}` };
   };
 
   void t.test("stubs are made, changed and removed in AWS; nothing of them is left", async (t) => {
@@ -55,5 +72,204 @@ else {
     await deploy.remove();
     t.same(await moto.dump(), before);
     t.comment(`${moto.passed} calls, ${moto.throttled} answered 429`);
+  });
+
+  /** A stack of what invokes functions: an HTTP API, a schedule, a queue. Made after them, and with their ARNs. */
+  const TRIGGERS = {
+    AWSTemplateFormatVersion: "2010-09-09",
+    Parameters: { Arn: { Type: "String" } },
+    Resources: {
+      Queue: { Type: "AWS::SQS::Queue" },
+      Mapping: {
+        Type: "AWS::Lambda::EventSourceMapping",
+        Properties: { FunctionName: { Ref: "Arn" }, EventSourceArn: { "Fn::GetAtt": ["Queue", "Arn"] } },
+      },
+      Rule: {
+        Type: "AWS::Events::Rule",
+        Properties: {
+          ScheduleExpression: "rate(5 minutes)",
+          State: "ENABLED",
+          Targets: [{ Arn: { Ref: "Arn" }, Id: "function" }],
+        },
+      },
+      Permission: {
+        Type: "AWS::Lambda::Permission",
+        Properties: {
+          FunctionName: { Ref: "Arn" },
+          Action: "lambda:InvokeFunction",
+          Principal: "events.amazonaws.com",
+          SourceArn: { "Fn::GetAtt": ["Rule", "Arn"] },
+        },
+      },
+    },
+    Outputs: { QueueUrl: { Value: { Ref: "Queue" } } },
+  };
+
+  const ref = (to: string) => ({ [OUTPUT]: [{ ref: to }] });
+
+  const shop = (app: Awaited<ReturnType<typeof open>>["app"], more: Parameters<typeof wantedApp>[2] = {}) =>
+    app(
+      [
+        wantedFunction("Api", { url: URL }),
+        wantedFunction("Sender", {
+          environment: { QUEUE_URL: ref("Triggers.outputs.QueueUrl"), BUCKET: ref("Files.name") },
+          permissions: [{ effect: "allow", actions: ["s3:*"], resources: [ref("Files.arn")] }],
+          vpc: { subnets: ref("Net.privateSubnets"), securityGroups: ref("Net.securityGroups") },
+        }),
+      ],
+      {
+        removal: "remove",
+        buckets: [
+          {
+            name: "Files",
+            access: "private",
+            versioning: true,
+            enforceHttps: true,
+            lifecycle: [{ enabled: true, prefix: "tmp/", expiresInDays: 3 }],
+            policy: [],
+            cors: { allowOrigins: ["*"], allowMethods: ["GET"] },
+          },
+        ],
+        stacks: [
+          {
+            name: "Triggers",
+            template: { body: TRIGGERS },
+            parameters: { Arn: ref("Api.arn") },
+            capabilities: [],
+            tags: { team: "a" },
+          },
+        ],
+        vpcs: [{ name: "Net", is: "new", az: 2, bastion: false, nat: { type: "managed" } }],
+        ...more,
+      },
+    );
+
+  const pointsAt = async ({ aws }: Pick<Awaited<ReturnType<typeof open>>, "aws">) => {
+    const lambda = await aws.lambda();
+    const { EventSourceMappings = [] } = await lambda.send(new ListEventSourceMappingsCommand({}));
+    const rules = (await moto.call("events", "AWSEvents.ListRules", {})) as { Rules: { Name: string }[] };
+    const targets = await Promise.all(
+      rules.Rules.map(({ Name }) => moto.call("events", "AWSEvents.ListTargetsByRule", { Rule: Name })),
+    );
+    return {
+      mappings: EventSourceMappings.map(({ FunctionArn }) => FunctionArn),
+      targets: (targets as { Targets: { Arn: string }[] }[]).flatMap(({ Targets }) =>
+        Targets.map(({ Arn }) => Arn),
+      ),
+    };
+  };
+
+  void t.test("every component is deployed, stays what it is over dev, deploy, dev, and goes", async (t) => {
+    const rig = await open(t);
+    const { deploy, app, taken, aws, nameOf, save } = rig;
+    save("src/index.js", "export const handler = async () => 1;");
+    const wanted = shop(app);
+    await deploy.apply(shop(app));
+    await deploy.remove(wanted);
+    const before = await moto.dump();
+    taken();
+
+    const dev = await deploy.apply(wanted);
+    const order = taken();
+    const at = (what: string) => order.indexOf(`create ${what}`);
+    t.ok(at('aws.Function "Api"') < at('aws.Stack "Triggers"'), "function, then stack");
+    t.ok(at('aws.Vpc "Net"') < at('aws.Function "Sender"'), "network, then function");
+    const arn = dev.functions["Api"]?.functionArn;
+    t.same(await pointsAt(rig), { mappings: [arn], targets: [arn] });
+    t.same((await deploy.plan(wanted)).steps, []);
+
+    const released = await deploy.apply(wanted, { mode: "release" });
+    t.same(released.functions, dev.functions);
+    t.same(await pointsAt(rig), { mappings: [arn], targets: [arn] });
+    const lambda = await aws.lambda();
+    const { Configuration } = await lambda.send(new GetFunctionCommand({ FunctionName: nameOf("Sender") }));
+    t.match(released.known["Triggers.outputs.QueueUrl"], /^https?:/);
+    t.match(Configuration?.Environment?.Variables, {
+      QUEUE_URL: released.known["Triggers.outputs.QueueUrl"],
+      BUCKET: released.known["Files.name"],
+      SST_RESOURCE_App: String,
+    });
+    t.equal(Configuration?.VpcConfig?.SubnetIds?.length, 2);
+    const policy = (
+      await (
+        await aws.iam()
+      ).send(new GetRolePolicyCommand({ RoleName: nameOf("Sender"), PolicyName: "livedev" }))
+    ).PolicyDocument;
+    t.match(decodeURIComponent(policy ?? ""), String(released.known["Files.arn"]));
+    const { Versions = [] } = await lambda.send(
+      new ListVersionsByFunctionCommand({ FunctionName: nameOf("Api") }),
+    );
+    t.ok(Versions.length >= 2, "a version is published");
+    t.same((await deploy.plan(wanted, { mode: "release" })).steps, []);
+    t.same(released.known["Triggers.outputs.QueueUrl"], dev.known["Triggers.outputs.QueueUrl"]);
+
+    const third = await deploy.apply(wanted);
+    t.same(third.functions, dev.functions);
+    t.same(await pointsAt(rig), { mappings: [arn], targets: [arn] });
+
+    await deploy.remove(wanted);
+    t.same(await moto.dump(), before);
+  });
+
+  void t.test("a stack that fails says why in CloudFormation's words, and is made anew", async (t) => {
+    const { deploy, app } = await open(t);
+    const broken = {
+      Resources: {
+        Mapping: { Type: "AWS::Lambda::EventSourceMapping", Properties: { FunctionName: "nobody" } },
+      },
+    };
+    const stack = (body: object) => ({
+      name: "Broken",
+      template: { body: body as Record<string, unknown> },
+      parameters: {},
+      capabilities: [],
+      tags: {},
+    });
+    await t.rejects(deploy.apply(app([], { stacks: [stack(broken)] })), { name: "LivedevError" });
+    const good = app([], { stacks: [stack({ Resources: { Queue: { Type: "AWS::SQS::Queue" } } })] });
+    await deploy.apply(good);
+    t.same((await deploy.plan(good)).steps, []);
+    await deploy.remove(good);
+  });
+
+  void t.test("an update that Lambda does not take is undone: the previous code runs on", async (t) => {
+    const { deploy, app, aws, nameOf, save } = await open(t);
+    save("src/index.js", "export const handler = async () => 1;");
+    const wanted = app([wantedFunction("Api")]);
+    await deploy.apply(wanted, { mode: "release" });
+    const lambda = await aws.lambda();
+    const sha = async () =>
+      (await lambda.send(new GetFunctionCommand({ FunctionName: nameOf("Api") }))).Configuration;
+    const before = await sha();
+    save("src/index.js", "export const handler = async () => 2;");
+    let refusals = 0;
+    moto.refuse = ({ method, path }) => {
+      if (method !== "PUT" || !path.endsWith("/configuration") || refusals > 0) return undefined;
+      refusals += 1;
+      return { status: 400, name: "InvalidParameterValueException" };
+    };
+    t.teardown(() => (moto.refuse = () => undefined));
+    await t.rejects(deploy.apply(app([wantedFunction("Api", { memoryMb: 512 })]), { mode: "release" }), {
+      code: "deploy.undone",
+      message: /was not updated and runs its previous code/,
+    });
+    const after = await sha();
+    t.equal(after?.CodeSha256, before?.CodeSha256);
+    t.equal(after?.MemorySize, 256);
+    await deploy.apply(wanted, { mode: "release" });
+    t.not((await sha())?.CodeSha256, before?.CodeSha256, "and the next run deploys it");
+    await deploy.remove();
+  });
+
+  void t.test("100 functions are deployed in one run", async (t) => {
+    const { deploy, app } = await open(t);
+    const many = app(Array.from({ length: 100 }, (_, index) => wantedFunction(`F${index}`)));
+    const began = performance.now();
+    const { functions } = await deploy.apply(many);
+    t.equal(Object.keys(functions).length, 100);
+    t.comment(
+      `${Math.round(performance.now() - began)} ms; ${moto.passed} calls, ${moto.throttled} answered 429`,
+    );
+    await deploy.remove();
   });
 }

@@ -96,6 +96,20 @@ export class Moto {
     return answer.json();
   }
 
+  /** A call of a service of which livedev has no client, in AWS's JSON protocol. */
+  async call(service: string, target: string, body: object): Promise<unknown> {
+    const answer = await fetch(this.#moto, {
+      method: "POST",
+      headers: {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": target,
+        authorization: `AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
+      },
+      body: JSON.stringify(body),
+    });
+    return answer.json();
+  }
+
   async serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const body = await bytes(incoming);
     const { method = "GET", url = "/", headers } = incoming;
