@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { VERSION } from "../../client/programs.ts";
 import { startTimeOfProcess } from "../../client/discovery.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import type { MethodTable } from "../../daemon/rpc/methods.ts";
@@ -33,7 +34,7 @@ export const STATUS: DaemonStatus = {
   home: "local",
   project: "/project",
   pid: process.pid,
-  version: "0.0.0-test",
+  version: VERSION,
   startedAt: Date.now() - 90_000,
   config: { state: "ready" },
   live: { state: "live", since: Date.now() - 60_000 },
@@ -74,7 +75,7 @@ export class FakeDaemon implements AsyncDisposable {
       "daemon.hello": () =>
         Promise.resolve({
           protocol: RPC_PROTOCOL,
-          version: "0.0.0-test",
+          version: VERSION,
           pid: process.pid,
           epoch: EPOCH,
           project: rig.project,
@@ -90,7 +91,7 @@ export class FakeDaemon implements AsyncDisposable {
       socketPath: socket,
       methods: table,
       follow: followOf(history),
-      version: "0.0.0-test",
+      version: VERSION,
       log: silentLog,
     });
     writeFileSync(
@@ -102,7 +103,7 @@ export class FakeDaemon implements AsyncDisposable {
         socket,
         epoch: EPOCH,
         startedAt: Date.now(),
-        livedevVersion: "0.0.0-test",
+        livedevVersion: VERSION,
         project: rig.project,
         stage: "dev",
       }),

@@ -168,12 +168,10 @@ t.test("a second Ctrl-C does not wait for what runs", async (t) => {
     JSON.stringify({ until: join(rig.root, "never") }),
   );
   await logged;
-  const began = performance.now();
   screen.type("\u0003");
   await screen.until(/Ctrl-C again/);
   screen.type("\u0003");
-  t.equal(await screen.ended(), 130);
-  t.ok(performance.now() - began < 8_000, "sooner than the drain's bound of 10 s");
+  t.equal(await screen.ended(), 130, "one Ctrl-C that waited would have been 0");
   t.notOk(isAlive(daemon));
   t.not((await invoked).code, 0);
 });

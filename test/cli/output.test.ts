@@ -50,7 +50,7 @@ t.test(
     const { code, stdout, stderr } = await daemon.rig.livedev("status");
     t.match({ code, stderr }, { code: 0, stderr: "" });
     t.match(stdout, /^app +shop, stage dev, home local$/m);
-    t.match(stdout, /^daemon +pid \d+, up 1 min 3\d s, livedev 0\.0\.0-test$/m);
+    t.match(stdout, /^daemon +pid \d+, up 1 min 3\d s, livedev \d+\.\d+\.\d+$/m);
     t.match(stdout, /^live +failed: AWS denies this\. Ask for it\.$/m);
     t.match(stdout, /^bridge +tls:\/\/127\.0\.0\.1:4000, 1 stub connected$/m);
     t.match(stdout, /^config +livedev\.config\.ts:3: run\(\) failed: no$/m);
