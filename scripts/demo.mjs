@@ -62,14 +62,13 @@ async function demo() {
 async function showLoop(client, url) {
   const logs = [];
   let onReady;
-  await client.subscribe({ types: ["invocation.logged", "worker.ready"] }, (events) => {
+  await client.subscribe({ types: ["invocation.logged", "worker.ready", "build.failed"] }, (events) => {
     for (const { event } of events) {
       if (event.type === "worker.ready") onReady?.(event);
-      else if (logs.showing) show(event);
-      else logs.push(event);
+      if (logs.showing) show(event);
+      else if (event.type === "invocation.logged") logs.push(event);
     }
   });
-  const show = (event) => say(paint("dim", `  log  ${event.functionName}: ${event.text}`));
 
   say();
   say(`${paint("bold", "MyApi")} is live: ${paint("cyan", url)}`);
@@ -98,6 +97,21 @@ async function showLoop(client, url) {
   say(paint("dim", "Live logs follow. Ctrl-C stops everything."));
   logs.showing = true;
   await untilInterrupted(new Promise(() => {}));
+}
+
+function show(event) {
+  switch (event.type) {
+    case "invocation.logged":
+      say(paint("dim", `  log  ${event.functionName}: ${event.text}`));
+      break;
+    case "worker.ready":
+      if (event.sinceSaveMs !== undefined)
+        say(paint("green", `Reloaded in ${Math.round(event.sinceSaveMs)} ms`));
+      break;
+    case "build.failed":
+      for (const { text, file, line } of event.errors)
+        say(paint("red", file === undefined ? text : `${file}:${line}: ${text}`));
+  }
 }
 
 async function ask(url) {

@@ -23,7 +23,10 @@ export async function setup({ dev }) {
 
 async function install(count, { dev }) {
   const args = ["ci", "--loglevel=error", ...(dev ? [] : ["--omit=dev"])];
-  await withProgress(`Installing ${count} packages`, () => run("npm", args, { env: buildEnvironment() }));
+  // Without a prebuilt binary within reach, SQLite is compiled.
+  await withProgress(`Installing ${count} packages (1 to 3 minutes where SQLite must be compiled)`, () =>
+    run("npm", args, { env: buildEnvironment() }),
+  );
 }
 
 /** tap makes its test class from the plugins that .taprc names; its default has one that TypeScript 7 crashes. */
