@@ -78,9 +78,11 @@ export class Connection {
     // ws hands these on to tls.connect(); its types know of the HTTP request's options only.
     const tlsOptions: ConnectionOptions = {
       minVersion: "TLSv1.3",
-      // The key proves both ends to each other; there is no certificate.
+      // The key proves both ends to each other. A server that does not know it could still come with a certificate:
+      // no authority is trusted, so that handshake fails, and the hello, which holds credentials, is never said.
       pskCallback: () => ({ identity: settings.keyId, psk: settings.key }),
       checkServerIdentity: () => undefined,
+      ca: [],
     };
     const socket = new WebSocket(`wss://${host}/`, {
       ...(tlsOptions as object),

@@ -78,6 +78,12 @@ export class DeployedCode {
   }
 
   #serve(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    // With home "local" this is the developer's machine, and a web page may try every port of it.
+    if (incoming.headers.origin !== undefined || !isThisHost(incoming)) {
+      incoming.resume();
+      outgoing.writeHead(403, { "content-type": "text/plain" }).end("Only the deployed code may call this.");
+      return;
+    }
     if (incoming.method === "GET" && incoming.url?.endsWith("/runtime/invocation/next") === true) {
       this.#poll = outgoing;
       outgoing.on("close", () => {
@@ -140,3 +146,6 @@ export class DeployedCode {
     waiting?.answered();
   }
 }
+
+/** A name that was made to point here stands in Host. */
+const isThisHost = ({ headers, socket }: IncomingMessage) => headers.host === `127.0.0.1:${socket.localPort}`;
