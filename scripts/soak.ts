@@ -162,8 +162,12 @@ export default $config({
 /** A daemon that knows its app; opened where none runs. */
 async function configured(): Promise<LivedevClient> {
   const client = await rig.connect();
-  while ((await client.call("daemon.status", {})).config.state !== "ready") await wait(20);
-  return client;
+  for (;;) {
+    const { config } = await client.call("daemon.status", {});
+    if (config.state === "ready") return client;
+    if (config.state === "broken") throw new Error(config.message);
+    await wait(20);
+  }
 }
 
 async function one(settings: Settings, session: Session, number: number): Promise<Sent> {
@@ -255,7 +259,9 @@ function cut(proxy: CutProxy): void {
 
 /** One of the processes that run handlers: the daemon's children that stand behind a Runtime API. */
 async function killWorker(): Promise<void> {
-  const runners = (await rig.processes()).filter(({ command }) => command.includes("runner.mjs"));
+  const runners = (await rig.processes()).filter(
+    ({ command }) => /\brunner\.mjs/.test(command) && !command.includes("config-runner"),
+  );
   const worker = pick(runners);
   if (worker === undefined) return;
   faults.workerKills += 1;
