@@ -129,9 +129,9 @@ export class Config {
     }
 
     const own = this.#environment();
-    const child = await evaluate({
+    const evaluation = {
       order: {
-        type: "evaluate",
+        type: "evaluate" as const,
         bundle: pathToFileURL(bundled.file).href,
         sdk: pathToFileURL(PROGRAMS.sdk).href,
         project,
@@ -142,7 +142,10 @@ export class Config {
       limitMs: this.#options.limitMs ?? LIMIT_MS,
       environment: own,
       signal: this.#scope.signal,
-    });
+    };
+    let child = await evaluate(evaluation);
+    // Killed from outside, by a machine short of memory perhaps: until the next save nothing else would load it again.
+    if (child.ended === "died" && child.signal !== null) child = await evaluate(evaluation);
     output.push(...child.output);
     for (const { stream, text } of child.output)
       log.info({ stream, text: redact(text) }, "the config printed");

@@ -97,6 +97,20 @@ void t.test("a config's process that dies is reported with how", async (t) => {
   });
 });
 
+void t.test(
+  "a config's process that is killed from outside is not the config's fault: it is tried again",
+  async (t) => {
+    const { dir, config: open, write } = await project(t, {});
+    const first = `const { existsSync, writeFileSync } = await import("node:fs");
+    if (!existsSync("${join(dir, "killed")}")) {
+      writeFileSync("${join(dir, "killed")}", "");
+      process.kill(process.pid, "SIGKILL");
+    }`;
+    write({ "livedev.config.ts": config(first) });
+    t.equal((await open.load()).ok, true);
+  },
+);
+
 void t.test("an app() that returns nothing", async (t) => {
   t.match(await failing(t, config("", "undefined")), {
     code: "config.returnedNothing",
