@@ -38,7 +38,7 @@ import {
   unknownFunction,
 } from "./lib/errors.ts";
 import { untilAborted } from "./lib/abort.ts";
-import { folderGone } from "./lib/folder-gone.ts";
+import { fileGone } from "./lib/file-gone.ts";
 import { Latest } from "./lib/latest.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { processIdentity } from "./lib/process-identity.ts";
@@ -89,6 +89,7 @@ const REGAIN_MS = 10_000;
 const CONFIG_WAIT_MS = 1_000;
 /** How long running invocations may take to finish when the daemon was asked to end. */
 const DRAIN_MS = 10_000;
+const LOCK_FILE = "lock";
 /** And how long where the project or the daemon's state was deleted. */
 const GONE_DRAIN_MS = 3_000;
 
@@ -149,7 +150,7 @@ export class Daemon {
       await chmod(stateDir, 0o700);
       await keepOutOfGit(join(project, STATE_FOLDER));
 
-      const lock = StateLock.acquire(join(stateDir, "lock"));
+      const lock = StateLock.acquire(join(stateDir, LOCK_FILE));
       if (lock === undefined) throw daemonTaken(project, stage);
       scope.defer(() => lock.release());
 
@@ -344,13 +345,22 @@ export class Daemon {
 
   async #close(reason: string, restarting: boolean, hurry: AbortSignal): Promise<void> {
     this.#log.info({ reason }, "stopping");
-    // Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on.
-    if (!restarting) this.#kept.set({ live: false });
+    if (!restarting) this.#forgetLive();
     await this.#invocations.drain(this.#drainMs, restarting ? "restarting" : "stopping", hurry);
     await this.#bridge.goodbye(restarting ? "restarting" : "stopping");
     this.store.record({ type: "daemon.stopped", epoch: this.epoch, reason });
     await this.#scope.close();
     this.#log.info("stopped");
+  }
+
+  /** Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on. */
+  #forgetLive(): void {
+    try {
+      this.#kept.set({ live: false });
+    } catch (error) {
+      // A full disk, a state folder that is gone: no reason to stay.
+      this.#log.warn({ reason: messageOf(error) }, "the next daemon will go live by itself");
+    }
   }
 
   // ---- invocations
@@ -686,7 +696,7 @@ export class Daemon {
       }),
     );
     // With it went the lock and the history: there is nothing left to serve, and another daemon may begin anew.
-    const gone = folderGone(this.#stateDir, this.#scope.signal);
+    const gone = fileGone(join(this.#stateDir, LOCK_FILE), this.#scope.signal);
     void gone.then((is) => is && this.#gone("its state folder is gone"));
   }
 

@@ -76,7 +76,11 @@ try {
   process.on("unhandledRejection", bug);
 
   tell({ type: "ready", socket: daemon.socket });
-  await daemon.ended;
+  await daemon.ended.catch((error: unknown) => {
+    log.fatal({ err: error }, "the daemon could not close in order");
+    process.exitCode = 1;
+  });
+  // Whatever still stands: it was asked to end.
   process.exit();
 } catch (error) {
   if (!(error instanceof LivedevError)) {

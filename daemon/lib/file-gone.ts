@@ -1,0 +1,25 @@
+/**
+ * What a program lives in may be deleted, or replaced by another of its name, while the program runs. A folder is told
+ * by a file in it that is made only once: the program itself may make the folder again, perhaps with the same inode.
+ */
+import { stat } from "node:fs/promises";
+import { setTimeout as wait } from "node:timers/promises";
+
+const LOOK_MS = 2_000;
+
+/** Resolves `true` when the file that is there now is not there any more, `false` when the signal aborts first. */
+export async function fileGone(file: string, signal: AbortSignal): Promise<boolean> {
+  const here = await identity(file);
+  while (!signal.aborted) {
+    await wait(LOOK_MS, undefined, { signal, ref: false }).catch(() => {});
+    if (!signal.aborted && (await identity(file)) !== here) return true;
+  }
+  return false;
+}
+
+async function identity(file: string): Promise<string | undefined> {
+  return stat(file).then(
+    ({ dev, ino }) => `${dev}:${ino}`,
+    () => undefined,
+  );
+}
