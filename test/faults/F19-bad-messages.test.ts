@@ -227,6 +227,8 @@ t.test(
       ]);
 
     await run(Math.min(5_000, MESSAGES / 10));
+    // The thread that searches history is started when it is first asked, and stays.
+    t.equal((await post(path, call("invocation.list", { text: "anything" }))).status, 200);
     agent.destroy();
     const before = await daemon.settled();
     const began = performance.now();
