@@ -146,11 +146,20 @@ export class Rig {
     return processesIn(this.root);
   }
 
+  /** What a killed daemon leaves ends by itself at the end of its input, within 5 s at most. */
+  async #outliving(): Promise<readonly { pid: number; command: string }[]> {
+    const until = performance.now() + 5_000;
+    for (;;) {
+      const left = await this.processes();
+      if (left.length === 0 || performance.now() > until) return left;
+    }
+  }
+
   /** Stops the daemon and the cloud. Throws where a process outlived them; ends it all the same. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.livedevd("stop");
     await this.livedev("cloud", "stop");
-    const left = process.platform === "linux" ? await this.processes() : [];
+    const left = process.platform === "linux" ? await this.#outliving() : [];
     for (const { pid } of left) {
       try {
         process.kill(pid, "SIGKILL");
