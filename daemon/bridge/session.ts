@@ -22,13 +22,14 @@ import {
   FrameError,
 } from "../../proto/frames.ts";
 import { Link } from "../../proto/link.ts";
+import { continuousMs } from "../lib/clock.ts";
 import { type LivedevError, sandboxLost, stubCancelled } from "../lib/errors.ts";
 import { type Log } from "../lib/log.ts";
 import { CLOSE, type Connection } from "./connection.ts";
 import { Exchange, unknownOutcome } from "./exchange.ts";
 
 type State =
-  | { readonly is: "attached"; readonly connection: Connection }
+  | { readonly is: "attached"; readonly connection: Connection; readonly since: number }
   | { readonly is: "detached"; readonly since: number; readonly grace?: NodeJS.Timeout };
 
 export type SessionOptions = {
@@ -87,7 +88,7 @@ export class Session {
         clearTimeout(before.grace);
         break;
     }
-    this.#state = { is: "attached", connection };
+    this.#state = { is: "attached", connection, since: continuousMs() };
     connection.handle({
       frame: (decoded) => {
         if (this.#has(connection)) this.#frame(connection, decoded);
@@ -116,6 +117,12 @@ export class Session {
     if (this.#state.is === "detached") clearTimeout(this.#state.grace);
     this.#link.close(reason);
     this.#abandon(reason);
+  }
+
+  /** What comes over a connection was sent after it was made: a new one's events are new, however long we slept. */
+  #unreadMs(): number {
+    const unread = this.#options.unreadMs();
+    return this.#state.is === "attached" ? Math.min(unread, continuousMs() - this.#state.since) : unread;
   }
 
   #has(connection: Connection): boolean {
@@ -164,7 +171,7 @@ export class Session {
       functionName: this.functionName,
       environment: this.#environment,
       link: this.#link,
-      unreadMs: this.#options.unreadMs(),
+      unreadMs: this.#unreadMs(),
       finished: () => this.#exchanges.delete(key),
     });
     this.#exchanges.set(key, exchange);
