@@ -16,7 +16,8 @@ export type Deadlock = {
 /** Functions of which every running invocation waits, as its trace says, for one of the same function in the queue. */
 export function deadlocks(underWay: readonly UnderWay[]): Deadlock[] {
   const found: Deadlock[] = [];
-  const queued = underWay.filter(({ begun }) => !begun);
+  // One whose worker is on its way will begin, and waits for nobody.
+  const queued = underWay.filter((one) => one.queued);
   for (const functionName of new Set(queued.map((one) => one.functionName))) {
     const waiting = queued.filter((one) => one.functionName === functionName);
     const roots = new Set(waiting.map(rootOf));

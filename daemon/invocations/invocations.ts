@@ -125,6 +125,7 @@ type Left = { readonly id: number; readonly functionName: string; readonly state
 type Running = {
   readonly incoming: Incoming;
   began: number | undefined;
+  queued: boolean;
   /** A stream has begun: no other daemon can go on with it. */
   streaming: boolean;
   readonly stop: (reason: Stopped | "leave") => void;
@@ -167,11 +168,12 @@ export class Invocations implements AsyncDisposable {
   }
 
   underWay(): UnderWay[] {
-    return [...this.#running.values()].map(({ incoming, began }) => ({
+    return [...this.#running.values()].map(({ incoming, began, queued }) => ({
       functionName: incoming.functionName,
       requestId: incoming.key.requestId,
       ...(incoming.traceId !== undefined && { traceId: incoming.traceId }),
       begun: began !== undefined,
+      queued,
     }));
   }
 
@@ -320,6 +322,7 @@ export class Invocations implements AsyncDisposable {
     const running: Running = {
       incoming,
       began: undefined,
+      queued: false,
       streaming: false,
       stop: (reason) => controller.abort(reason),
       expire: () =>
@@ -371,12 +374,16 @@ export class Invocations implements AsyncDisposable {
           ...(incoming.clientContext !== undefined && { clientContext: incoming.clientContext }),
           ...(incoming.cognitoIdentity !== undefined && { cognitoIdentity: incoming.cognitoIdentity }),
           environment: incoming.environment,
-          position: (state) => incoming.position(state),
+          position: (state) => {
+            running.queued = state === "queued";
+            incoming.position(state);
+          },
           begun: (info) => {
             // Its time may have passed while the machine slept, before any timer could tell.
             if (incoming.remainingMs() <= 0) running.expire();
             if (signal.aborted) return;
             running.began = performance.now();
+            running.queued = false;
             store.record({ type: "invocation.begun", ...ids, ...info });
             // Before the handler has the event: a daemon that is killed now must not run it a second time.
             store.commit();

@@ -5,4 +5,6 @@ export type UnderWay = {
   readonly traceId?: string;
   /** Its handler has the event; otherwise it waits for its turn, for a build, for a worker. */
   readonly begun: boolean;
+  /** It waits for its turn: as many as may run at once do. */
+  readonly queued: boolean;
 };
