@@ -157,7 +157,8 @@ export class Stranger {
 function npmEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(env).filter(
-      ([name]) => !/^(npm_(?!config_)|npm_config_(local_prefix|prefix|global|json|loglevel)|INIT_CWD$)/i.test(name),
+      ([name]) =>
+        !/^(npm_(?!config_)|npm_config_(local_prefix|prefix|global|json|loglevel)|INIT_CWD$)/i.test(name),
     ),
   );
 }
