@@ -1,16 +1,7 @@
 /** Every sentence of the clients that a user can read, as a named function. */
-import { LivedevError } from "../proto/errors.ts";
+import { LivedevError, messageOf } from "../proto/errors.ts";
 
-export { LivedevError };
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-export function codeOf(error: unknown): string | undefined {
-  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
-}
+export { codeOf, LivedevError, messageOf, protocolDiffers } from "../proto/errors.ts";
 
 // ---- finding the daemon
 
@@ -76,16 +67,6 @@ export const stateUnwritable = (path: string, reason: string) =>
   );
 
 // ---- speaking to it
-
-export const protocolDiffers = (
-  daemon: { version: string; protocol: number },
-  client: { version: string; protocol: number },
-) =>
-  new LivedevError(
-    "daemon.protocol",
-    `livedevd ${daemon.version} speaks control protocol ${daemon.protocol}, this client ${client.version} speaks ${client.protocol}.`,
-    "Run `livedevd restart`.",
-  );
 
 /** Said beside a command's own output. */
 export const otherVersion = ({ daemon, client }: { readonly daemon: string; readonly client: string }) =>

@@ -16,6 +16,28 @@ export class LivedevError extends Error {
   }
 }
 
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of a Node or AWS error (`ECONNREFUSED`, `ENOENT` …), if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Both ends compare; the older one may not know how. */
+export const protocolDiffers = (
+  daemon: { version: string; protocol: number },
+  client: { version: string; protocol: number },
+) =>
+  new LivedevError(
+    "daemon.protocol",
+    `livedevd ${daemon.version} speaks control protocol ${daemon.protocol}, this client ${client.version} speaks ${client.protocol}.`,
+    "Run `livedevd restart`.",
+  );
+
 /** JSON-RPC error codes beside those of the specification (-32700 to -32600). */
 export const RPC_ERROR = {
   /** A LivedevError; `data` says which. */

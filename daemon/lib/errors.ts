@@ -1,21 +1,10 @@
 /**
  * Every sentence of the daemon that a user can read, as a named function: what was wrong, where, and what to do next.
  */
-import { LivedevError } from "../../proto/errors.ts";
+import { codeOf, LivedevError, messageOf } from "../../proto/errors.ts";
 import type { BuildError } from "../../proto/events.ts";
 
-export { LivedevError };
-
-/** The message of anything that was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** The `code` of a Node or AWS error (`ECONNREFUSED`, `ENOENT` …), if it has one. */
-export function codeOf(error: unknown): string | undefined {
-  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
-}
+export { codeOf, LivedevError, messageOf, protocolDiffers } from "../../proto/errors.ts";
 
 export const unknownFunction = (name: string, known: readonly string[]) =>
   new LivedevError(
@@ -87,16 +76,6 @@ export const environmentDiffers = (name: string, daemon: string | undefined, cli
     "daemon.environment",
     `livedevd runs with ${name}=${daemon ?? "(not set)"}, this client with ${name}=${client ?? "(not set)"}.`,
     `Set ${name} alike, or run \`livedevd restart\` here.`,
-  );
-
-export const protocolDiffers = (
-  daemon: { version: string; protocol: number },
-  client: { version: string; protocol: number },
-) =>
-  new LivedevError(
-    "daemon.protocol",
-    `livedevd ${daemon.version} speaks control protocol ${daemon.protocol}, this client ${client.version} speaks ${client.protocol}.`,
-    "Run `livedevd restart`.",
   );
 
 export const unknownInvocation = (id: number | string) =>

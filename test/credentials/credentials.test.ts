@@ -7,6 +7,7 @@ import { Credentials } from "../../daemon/credentials/credentials.ts";
 import { Functions } from "../../daemon/functions/functions.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import { ROOT } from "../support/rig.ts";
+import { wantedFunction } from "../support/wanted.ts";
 
 const keys = (word: string, expires?: string) => ({
   AWS_REGION: "eu-west-1",
@@ -67,31 +68,7 @@ t.test("the SDK in a worker that stays uses the new credentials after a rotation
     log: silentLog,
   });
   t.teardown(() => functions[Symbol.asyncDispose]());
-  const wanted = {
-    name: "Api",
-    handler: "src/api.handler",
-    runtime: "nodejs20.x",
-    architecture: "x86_64",
-    timeoutMs: 20_000,
-    memoryMb: 512,
-    environment: {},
-    link: [],
-    nodejs: {
-      format: "esm",
-      minify: false,
-      sourcemap: true,
-      splitting: false,
-      loader: {},
-      install: [],
-      esbuild: {},
-    },
-    dev: true,
-    whenAway: "error",
-    retryable: false,
-    logging: { format: "text", retentionDays: 30 },
-    layers: [],
-    copyFiles: [],
-  } as const;
+  const wanted = wantedFunction("Api", {});
   functions.apply([wanted], { name: "shop", stage: "dev", region: "eu-west-1" });
 
   const credentials = new Credentials();

@@ -12,6 +12,7 @@ import { PROGRAMS } from "../../daemon/lib/programs.ts";
 import { Journal } from "../../daemon/store/journal.ts";
 import type { WantedApp, WantedFunction } from "../../proto/app.ts";
 import type { TestCloud } from "../cloud/rig.ts";
+import { wantedFunction as anyFunction } from "../support/wanted.ts";
 
 export type DeployRig = {
   readonly deploy: Deploy;
@@ -111,32 +112,8 @@ export function wantedApp(
 }
 
 export function wantedFunction(name: string, more: Partial<WantedFunction> = {}): WantedFunction {
-  return {
-    name,
-    handler: "src/index.handler",
-    runtime: "nodejs20.x",
-    architecture: "x86_64",
-    timeoutMs: 10_000,
-    memoryMb: 256,
-    environment: {},
-    link: [],
-    nodejs: {
-      format: "esm",
-      minify: false,
-      sourcemap: true,
-      splitting: false,
-      loader: {},
-      install: [],
-      esbuild: {},
-    },
-    dev: true,
-    whenAway: "error",
-    retryable: false,
-    logging: { format: "text", retentionDays: 30 },
-    layers: [],
-    copyFiles: [],
-    ...more,
-  };
+  const own = { handler: "src/index.handler", timeoutMs: 10_000, memoryMb: 256 };
+  return anyFunction(name, { ...own, ...more });
 }
 
 /** Everything of an app's name that stands in the cloud. */

@@ -14,6 +14,7 @@ import { silentLog, type Log } from "../../daemon/lib/log.ts";
 import type { Answer, LambdaErrorBody } from "../../proto/answer.ts";
 import type { ResolvedFunction } from "../../proto/app.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
+import { NODEJS, wantedFunction as anyFunction } from "../support/wanted.ts";
 
 type Event<T extends LivedevEvent["type"]> = Extract<LivedevEvent, { type: T }>;
 type Wanted = Partial<Omit<ResolvedFunction, "nodejs">> & {
@@ -209,33 +210,13 @@ export class Rig {
 }
 
 export function wanted(name: string, { nodejs, ...more }: Wanted = {}): ResolvedFunction {
-  return {
-    name,
-    handler: "src/api.handler",
+  return anyFunction(name, {
     runtime: `nodejs${process.versions.node.split(".")[0]}.x`,
-    architecture: "x86_64",
     timeoutMs: 30_000,
     memoryMb: 1024,
-    environment: {},
-    link: [],
-    dev: true,
-    whenAway: "error",
-    retryable: false,
-    logging: { format: "text", retentionDays: 30 },
-    layers: [],
-    copyFiles: [],
     ...more,
-    nodejs: {
-      format: "esm",
-      minify: false,
-      sourcemap: true,
-      splitting: false,
-      loader: {},
-      install: [],
-      esbuild: {},
-      ...nodejs,
-    },
-  };
+    nodejs: { ...NODEJS, ...nodejs },
+  });
 }
 
 export const MB = 1024 * 1024;
