@@ -24,6 +24,8 @@ t.test(
     await using proxy = await FrameProxy.open({ target: portOf(bridge), key: KEY, keyId: KEY_ID });
     await using stub = new StubProcess({ runtimeApi: runtime.address, port: proxy.port, limit: 1_024 });
     const pid = stub.child.pid ?? 0;
+    // The shell that sets the limit has become the stub by then.
+    await runtime.polled();
     t.match(readFileSync(`/proc/${pid}/limits`, "utf8"), /Max open files\s+1024/);
     const event = JSON.stringify({ padding: "x".repeat(2_000) });
     const at: { rss: number; descriptors: number }[] = [];
