@@ -2,13 +2,14 @@
  * How clients find this daemon: a file in its state folder, and one in the user's list of daemons. Like the socket
  * (rpc/socket-keeper.ts) they are made again where somebody deletes them.
  */
-import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
 import { DAEMON_FILE, formatDaemonFile, type DaemonFile } from "../proto/discovery.ts";
 
-import { codeOf, messageOf } from "./lib/errors.ts";
+import { messageOf } from "./lib/errors.ts";
+import { exists } from "./lib/file-gone.ts";
 import type { Log } from "./lib/log.ts";
 import { Scope } from "./lib/scope.ts";
 
@@ -90,15 +91,6 @@ export class Announcement implements AsyncDisposable {
   async #remove(file: string): Promise<void> {
     const text = await readFile(file, "utf8").catch(() => undefined);
     if (text === this.#text) await rm(file, { force: true });
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    return codeOf(error) !== "ENOENT";
   }
 }
 

@@ -10,7 +10,7 @@
  *     <state home>/livedev/daemons/<id>.json    the same DaemonFile, for the user's list of all daemons
  */
 
-/** The project is the nearest folder up that holds one of these. */
+/** The project is the nearest folder up that holds one of these; the first that exists is the config. */
 export const CONFIG_FILES = [
   "livedev.config.ts",
   "livedev.config.mts",

@@ -19,6 +19,9 @@ export type InvocationKey = {
   readonly nonce: string;
 };
 
+/** The key as one text, for maps and sets. */
+export const keyText = ({ requestId, nonce }: InvocationKey): string => `${requestId} ${nonce}`;
+
 // ---- stub to daemon
 
 export type Hello = {

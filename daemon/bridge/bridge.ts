@@ -1,6 +1,6 @@
 /** The bridge: stub connections in, invocations out. */
 import type { LivedevEvent } from "../../proto/events.ts";
-import type { Goodbye, Hello } from "../../proto/frames.ts";
+import { keyText, type Goodbye, type Hello } from "../../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../../proto/version.ts";
 import { errorAnswer } from "../../proto/answer.ts";
 import { bridgeClosed, messageOf } from "../lib/errors.ts";
@@ -9,7 +9,7 @@ import { Scope } from "../lib/scope.ts";
 import { CLOSE, type Connection } from "./connection.ts";
 import type { BridgeInvocation, Exchange } from "./exchange.ts";
 import { refusalOf } from "./hello.ts";
-import { keyText, Session } from "./session.ts";
+import { Session } from "./session.ts";
 import { Stillness } from "./stillness.ts";
 import { listen, type Listener, type StageKey } from "./listener.ts";
 

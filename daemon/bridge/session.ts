@@ -20,6 +20,7 @@ import {
   type InvocationKey,
   type UpFrame,
   FrameError,
+  keyText,
 } from "../../proto/frames.ts";
 import { Link } from "../../proto/link.ts";
 import { continuousMs } from "../lib/clock.ts";
@@ -203,5 +204,3 @@ export class Session {
     for (const exchange of this.#exchanges.values()) exchange.abandon(reason);
   }
 }
-
-export const keyText = (key: InvocationKey): string => `${key.requestId} ${key.nonce}`;

@@ -7,6 +7,7 @@ import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import type { WantedApp } from "../../proto/app.ts";
+import { CONFIG_FILES } from "../../proto/discovery.ts";
 import { redact } from "../../proto/redact.ts";
 import {
   configDied,
@@ -29,14 +30,6 @@ import type { Evaluated, Place } from "./messages.ts";
 import { prefix } from "./problems.ts";
 import { templateFile } from "./stack.ts";
 import { unknownComponent, wantedApp } from "./wanted.ts";
-
-/** In this order; the first that exists is the config. */
-export const CONFIG_FILES = [
-  "livedev.config.ts",
-  "livedev.config.mts",
-  "livedev.config.js",
-  "livedev.config.mjs",
-];
 
 export type ConfigError = {
   readonly code: string;

@@ -13,7 +13,7 @@ import { randomUUID } from "node:crypto";
 
 import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
-import type { InvocationKey } from "../../proto/frames.ts";
+import { keyText, type InvocationKey } from "../../proto/frames.ts";
 import { continuousMs } from "../lib/clock.ts";
 import { LivedevError, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -512,8 +512,6 @@ export class Invocations implements AsyncDisposable {
     });
   }
 }
-
-const keyText = ({ requestId, nonce }: InvocationKey) => `${requestId} ${nonce}`;
 
 /** What it was rejected with; undefined where it was fulfilled. */
 async function settledOf(promise: Promise<void>): Promise<unknown> {

@@ -2,8 +2,10 @@
  * What a program lives in may be deleted, or replaced by another of its name, while the program runs. A folder is told
  * by a file in it that is made only once: the program itself may make the folder again, perhaps with the same inode.
  */
-import { stat } from "node:fs/promises";
+import { lstat, stat } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
+
+import { codeOf } from "./errors.ts";
 
 const LOOK_MS = 2_000;
 
@@ -22,4 +24,14 @@ async function identity(file: string): Promise<string | undefined> {
     ({ dev, ino }) => `${dev}:${ino}`,
     () => undefined,
   );
+}
+
+/** Also where it cannot be told: only what is surely absent is to be made again. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    return codeOf(error) !== "ENOENT";
+  }
 }

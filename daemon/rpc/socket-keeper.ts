@@ -3,11 +3,10 @@
  * file would run on unseen. Looks for the file from time to time and listens again where it is gone. Connections that
  * stand are not touched.
  */
-import { lstat } from "node:fs/promises";
 import type { Server } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 
-import { codeOf } from "../lib/errors.ts";
+import { exists } from "../lib/file-gone.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 
@@ -45,14 +44,5 @@ export class SocketKeeper implements AsyncDisposable {
         log.error({ err: error, path }, "the control socket's file is gone and cannot be made again");
       }
     }
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    return codeOf(error) !== "ENOENT";
   }
 }
