@@ -7,6 +7,7 @@ import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import type { IAMClient } from "@aws-sdk/client-iam";
 import type { LambdaClient } from "@aws-sdk/client-lambda";
 import type { S3Client } from "@aws-sdk/client-s3";
+import type { SSMClient } from "@aws-sdk/client-ssm";
 import type { STSClient } from "@aws-sdk/client-sts";
 
 import type { Log } from "../lib/log.ts";
@@ -101,6 +102,13 @@ export class Aws {
     return this.#once("logs", async () => {
       const { CloudWatchLogsClient } = await import("@aws-sdk/client-cloudwatch-logs");
       return new CloudWatchLogsClient(this.#configuration());
+    });
+  }
+
+  ssm(): Promise<SSMClient> {
+    return this.#once("ssm", async () => {
+      const { SSMClient } = await import("@aws-sdk/client-ssm");
+      return new SSMClient(this.#configuration());
     });
   }
 
