@@ -14,7 +14,7 @@ import type { RecordedEvent } from "../proto/events.ts";
 import type { RpcMethod, RpcParams, RpcResult } from "../proto/rpc.ts";
 
 import type { Connection } from "./connection.ts";
-import { clientClosed, connectionLost, LivedevError, notRunning } from "./errors.ts";
+import { clientClosed, LivedevError, notRunning } from "./errors.ts";
 import type { Greeted, Hello } from "./greet.ts";
 import { iterate } from "./iterate.ts";
 import { Subscription, type OnEvents, type OnReset, type SubscribeRequest } from "./subscription.ts";
@@ -189,8 +189,10 @@ export class LivedevClient implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return;
         // Another protocol, another profile, a socket that is not ours: trying again mends none of these.
-        await this.#close(error instanceof LivedevError ? error : connectionLost());
-        return;
+        if (error instanceof LivedevError && error.code !== "daemon.unresponsive") {
+          await this.#close(error);
+          return;
+        }
       }
       await wait(ceiling / 2 + (Math.random() * ceiling) / 2, undefined, { signal }).catch(() => {});
       if (signal.aborted || this.#subscriptions.size === 0) return;

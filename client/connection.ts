@@ -72,7 +72,9 @@ export class Connection {
         // ECONNRESET, EPIPE: the daemon closed while we knocked. EAGAIN: its queue of connections is full.
         const nobody = ["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE", "EAGAIN"];
         if (code !== undefined && nobody.includes(code)) resolve(undefined);
-        else if (error.message === "socket hang up") resolve(undefined);
+        // 503: it is leaving.
+        else if (["socket hang up", "Unexpected server response: 503"].includes(error.message))
+          resolve(undefined);
         else if (error.message === "Opening handshake has timed out") reject(daemonUnresponsive(seconds));
         else reject(error);
       };

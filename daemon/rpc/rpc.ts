@@ -142,10 +142,11 @@ export class Rpc implements AsyncDisposable {
   // ---- WebSocket
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // A client that comes while we leave is to come again, as ws itself says once it is closed.
+    if (this.#scope.closed) return refuse(socket, "503 Service Unavailable");
     // No browser can reach a Unix socket by itself: an Origin means that something forwards web pages here.
-    if (request.url !== PATH || request.headers.origin !== undefined || this.#scope.closed) {
-      socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-      return;
+    if (request.url !== PATH || request.headers.origin !== undefined) {
+      return refuse(socket, "404 Not Found");
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const id = (this.#connectionCount += 1);
@@ -191,6 +192,10 @@ export class Rpc implements AsyncDisposable {
     if (connection === undefined) throw webSocketOnly(method);
     return connection;
   }
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 const PARSE_ERROR = { jsonrpc: "2.0", id: null, error: { code: -32700, message: "Parse error: not UTF-8" } };

@@ -158,7 +158,11 @@ export class Watched implements AsyncDisposable {
     for (;;) {
       const found = this.events.find((event) => event.type === type && fits(event as Event<T>));
       if (found !== undefined) return found as Event<T>;
-      await new Promise<void>((resolve) => (this.#wake = resolve));
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+      const closed = this.client.closed.then((error) => {
+        throw error ?? new Error(`closed while ${type} was awaited`);
+      });
+      await Promise.race([woken, closed]);
     }
   }
 
