@@ -1,4 +1,4 @@
-/** 100,000 seeded messages against the bridge (LIVEDEV_FUZZ=1000000 for more): refused or harmless, and it serves on. */
+/** Seeded messages against the bridge (LIVEDEV_FUZZ=1000000 for more): refused or harmless, and it serves on. */
 import t from "tap";
 
 import type { Connection, ConnectionEvents } from "../../daemon/bridge/connection.ts";
@@ -15,10 +15,11 @@ import {
   type UpFrame,
 } from "../../proto/frames.ts";
 import { BareStub, type BareStubOptions } from "../support/bare-stub.ts";
+import { times } from "../support/counts.ts";
 import { SAMPLES } from "../support/frames.ts";
 import { KEY, KEY_ID, ok, openBridge, portOf } from "../support/stub.ts";
 
-const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? 100_000);
+const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 10_000));
 /** Over sockets a connection dies of its first wrong frame, and most of the time goes into dialling. */
 const OVER_SOCKETS = MESSAGES / 20;
 const BATCH = 20;

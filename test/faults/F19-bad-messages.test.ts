@@ -6,12 +6,13 @@ import { connect } from "node:net";
 import t from "tap";
 import { WebSocket } from "ws";
 
+import { times } from "../support/counts.ts";
 import { Rig } from "../support/rig.ts";
 import { Fuzz } from "./fuzz.ts";
 import { Inspected } from "./inspected.ts";
 import { FILES } from "./support.ts";
 
-const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? 100_000);
+const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 10_000));
 const SEED = Number(process.env["LIVEDEV_SEED"] ?? randomInt(2 ** 31));
 
 type Answer = {

@@ -1,9 +1,10 @@
 /** F26 of the faults: many invocations at once, and many functions, with the numbers printed. */
 import t, { type Test } from "tap";
 
+import { times } from "../support/counts.ts";
 import { growth, MB, Rig } from "./rig.ts";
 
-async function crowd(t: Test, functions: number): Promise<void> {
+async function crowd(t: Test, functions: number, atOnce: number): Promise<void> {
   const names = Array.from({ length: functions }, (_, index) => `F${index}`);
   const rig = await Rig.open(t, {
     files: {
@@ -29,28 +30,29 @@ async function crowd(t: Test, functions: number): Promise<void> {
   }, 10);
   const { value: answers, grewMb } = await growth(() =>
     Promise.all(
-      Array.from({ length: 1_000 }, (_, n) => rig.value(names[n % functions], { n, padding: event })),
+      Array.from({ length: atOnce }, (_, n) => rig.value(names[n % functions], { n, padding: event })),
     ),
   );
   clearInterval(look);
   t.same(
     answers,
-    Array.from({ length: 1_000 }, (_, n) => n),
+    Array.from({ length: atOnce }, (_, n) => n),
     "none is lost",
   );
   const started = rig.of("worker.started").length;
   t.comment(
-    `1,000 at once over ${functions} functions: ${((performance.now() - began) / 1_000).toFixed(1)} s, ` +
+    `${atOnce} at once over ${functions} functions: ${((performance.now() - began) / 1_000).toFixed(1)} s, ` +
       `${started} processes started, at most ${most.workers} at once, ${most.running} running, ${most.queued} queued; rss grew by ${grewMb} MB`,
   );
   t.ok(most.workers <= 32 && most.running <= 32);
-  t.ok(most.queued >= 900, "the queue is visible");
+  t.ok(most.queued >= 0.9 * atOnce, "the queue is visible");
   t.ok(started <= (functions === 1 ? 20 : 400), "and a process carries several");
   t.ok(grewMb < 200);
 }
 
-t.test("F26: 1,000 invocations at once of one function", (t) => crowd(t, 1));
-t.test("F26: 1,000 invocations at once of 50 functions", (t) => crowd(t, 50));
+t.test("F26: 1,000 invocations at once of one function", (t) => crowd(t, 1, 1_000));
+const OF_MANY = times(1_000, 300);
+t.test(`F26: ${OF_MANY} invocations at once of 50 functions`, (t) => crowd(t, 50, OF_MANY));
 
 t.test("F26: 300 functions in one project", async (t) => {
   const names = Array.from({ length: 300 }, (_, index) => `F${index}`);

@@ -1,20 +1,21 @@
-/** A short run of `npm run soak`: everything that disturbs, in 40 s. */
+/** A short run of `npm run soak`: everything that disturbs, in 40 s (CI) or 15 s. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 
 import t from "tap";
 
+import { times } from "../support/counts.ts";
 import { ROOT } from "../support/rig.ts";
 
 t.test("saves, dead workers, cuts, restarts and kills: each invocation is accounted for", async (t) => {
   const args = [
     "--invocations",
-    "3000",
+    String(times(3_000, 800)),
     "--concurrency",
     "16",
     "--seconds",
-    "40",
+    String(times(40, 15)),
     "--pace",
     "1.5",
     "--seed",

@@ -3,13 +3,14 @@ import { statSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 import t from "tap";
 
+import { times } from "../support/counts.ts";
 import { Child, childProgram, run } from "./processes.ts";
 import { openStore, seeded, stateFile } from "./support.ts";
 
-const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? 100);
+const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? times(100, 30));
 const RESTARTS_MEASURED = 10;
 
-// A hundred processes are started: some 15 s on an idle machine.
+// Each round starts a process: a hundred take some 15 s on an idle machine.
 t.setTimeout(300_000);
 
 void t.test("F1: what was acknowledged survives a kill at any moment, under load", async (t) => {
