@@ -17,7 +17,7 @@ import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
 import { untilAborted } from "../lib/abort.ts";
 import type { Bundler, BuildResult } from "./bundler.ts";
-import { changedAt, fingerprints, missing, row, same, type Fingerprints } from "./fingerprints.ts";
+import { changedAt, missing, row, same, type Fingerprints } from "./fingerprints.ts";
 import type { Gate, Ticket } from "./gate.ts";
 import { NO_INPUTS, type BuildInputs } from "./inputs.ts";
 import type { Bundle } from "./outputs.ts";
@@ -66,6 +66,7 @@ const CLOCK_STEP_MS = 5;
 export class Code {
   readonly #gate: Gate;
   readonly #verifyAfterMs: number;
+  readonly #fingerprints: (paths: readonly string[]) => Promise<Fingerprints>;
   readonly #onInputs: (inputs: BuildInputs) => readonly string[];
   readonly #onFinished: (finished: Finished) => void;
   readonly #log: Log;
@@ -83,6 +84,8 @@ export class Code {
     bundler: Bundler;
     gate: Gate;
     verifyAfterMs: number;
+    /** Never rejects. */
+    fingerprints: (paths: readonly string[]) => Promise<Fingerprints>;
     /** Notes whom a save of these files reaches; gives back read, then looked-for paths, in order. */
     onInputs: (inputs: BuildInputs) => readonly string[];
     onFinished: (finished: Finished) => void;
@@ -91,6 +94,7 @@ export class Code {
     this.#bundler = options.bundler;
     this.#gate = options.gate;
     this.#verifyAfterMs = options.verifyAfterMs;
+    this.#fingerprints = options.fingerprints;
     this.#onInputs = options.onInputs;
     this.#onFinished = options.onFinished;
     this.#log = options.log;
@@ -294,7 +298,7 @@ export class Code {
 
   #inputs(inputs: BuildInputs, checkedAt = 0): Inputs {
     const paths = this.#closed ? [] : this.#onInputs(inputs);
-    const seen = fingerprints(paths);
+    const seen = this.#fingerprints(paths);
     return { paths, read: inputs.read.length, wide: inputs.wide, seen, checkedAt };
   }
 
@@ -322,7 +326,7 @@ export class Code {
   async #verifyNow(inputs: Inputs, broken: boolean): Promise<void> {
     const at = performance.now();
     // A package that was missing may have come from anywhere: only a build can tell.
-    const changed = (broken && inputs.wide) || !same(await fingerprints(inputs.paths), await inputs.seen);
+    const changed = (broken && inputs.wide) || !same(await this.#fingerprints(inputs.paths), await inputs.seen);
     if (!this.#uses(inputs)) return;
     if (changed) this.changed(undefined, true);
     else inputs.checkedAt = at;

@@ -14,7 +14,7 @@ type Entry = {
 
 export class Contexts {
   readonly #max: number;
-  readonly #entries = new Map<object, Entry>();
+  readonly #entries = new Map<number, Entry>();
   /** Which of esbuild's processes this is: it may have died and been followed by another. */
   #process = 0;
 
@@ -27,7 +27,7 @@ export class Contexts {
   }
 
   /** One build at a time per owner. `usedAt` 0: nobody waits for it, so its context is the first to go. */
-  async build(owner: object, options: BuildOptions, usedAt: number): Promise<Made> {
+  async build(owner: number, options: BuildOptions, usedAt: number): Promise<Made> {
     const service = this.#process;
     try {
       return await this.#build(owner, options, usedAt);
@@ -44,7 +44,7 @@ export class Contexts {
     }
   }
 
-  async #build(owner: object, options: BuildOptions, usedAt: number): Promise<Made> {
+  async #build(owner: number, options: BuildOptions, usedAt: number): Promise<Made> {
     let entry = this.#entries.get(owner);
     if (entry === undefined) {
       const opened = await context({ ...options, write: false, metafile: true });
@@ -62,11 +62,11 @@ export class Contexts {
   }
 
   /** The build in progress ends soon, as cancelled. */
-  async cancel(owner: object): Promise<void> {
+  async cancel(owner: number): Promise<void> {
     await this.#entries.get(owner)?.context.cancel();
   }
 
-  async close(owner: object): Promise<void> {
+  async close(owner: number): Promise<void> {
     const entry = this.#entries.get(owner);
     if (entry === undefined) return;
     this.#entries.delete(owner);

@@ -2,33 +2,28 @@
  * What a file is known by without reading it: modification and change time, size, inode. A watcher may drop events
  * without a word; these do not lie.
  */
-import { stat } from "node:fs/promises";
+import { statSync } from "node:fs";
 
 /** Numbers per path. */
 const WIDTH = 4;
-/** Enough to keep the file system busy, few enough to leave threads to others. */
-const PARALLEL = 32;
 
 /** One row per path; a missing file is a row of -1. */
-export type Fingerprints = Float64Array;
+export type Fingerprints = Float64Array<ArrayBuffer>;
 
-export async function fingerprints(paths: readonly string[]): Promise<Fingerprints> {
+/** In the build thread: a bundle has hundreds of inputs. */
+export function fingerprints(paths: readonly string[]): Fingerprints {
   const rows = new Float64Array(paths.length * WIDTH);
-  let next = 0;
-  const work = async () => {
-    for (let index = next++; index < paths.length; index = next++) {
-      const path = paths[index];
-      if (path === undefined) continue;
-      try {
-        const { mtimeMs, ctimeMs, size, ino } = await stat(path);
-        rows.set([mtimeMs, ctimeMs, size, ino], index * WIDTH);
-      } catch {
-        rows.fill(-1, index * WIDTH, (index + 1) * WIDTH);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(PARALLEL, paths.length) }, work));
+  for (const [index, path] of paths.entries()) {
+    const found = stat(path);
+    if (found === undefined) rows.fill(-1, index * WIDTH, (index + 1) * WIDTH);
+    else rows.set([found.mtimeMs, found.ctimeMs, found.size, found.ino], index * WIDTH);
+  }
   return rows;
+}
+
+/** Nobody could look: the same as nothing, not even as itself. */
+export function unknown(paths: readonly string[]): Fingerprints {
+  return new Float64Array(Math.max(1, paths.length * WIDTH)).fill(Number.NaN);
 }
 
 export function same(a: Fingerprints, b: Fingerprints): boolean {
@@ -46,4 +41,13 @@ export function missing(row: Fingerprints): boolean {
 /** When the file last became what it is, wall clock. A rename or a copy that keeps the modification time counts. */
 export function changedAt(row: Fingerprints): number {
   return Math.max(row[0] ?? 0, row[1] ?? 0);
+}
+
+function stat(path: string) {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // ENOTDIR, EACCES: it cannot be an input.
+    return undefined;
+  }
 }

@@ -8,9 +8,9 @@ import { functionsClosed, unknownFunction } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { Leftovers } from "../runtime/leftovers.ts";
+import { Builds } from "./builds.ts";
 import { Bundler } from "./bundler.ts";
 import { Code, type Finished } from "./code.ts";
-import { Contexts } from "./contexts.ts";
 import { nodeMajor } from "./esbuild-options.ts";
 import { Gate } from "./gate.ts";
 import { LiveFunction, type Seat } from "./live-function.ts";
@@ -50,7 +50,7 @@ export class Functions implements AsyncDisposable {
   readonly #limits: Limits;
   readonly #machine: Readonly<Record<string, string | undefined>>;
   readonly #scope = new Scope();
-  readonly #contexts: Contexts;
+  readonly #builds: Builds;
   readonly #gate: Gate;
   readonly #outputs: Outputs;
   readonly #reach = new Reach<LiveFunction>();
@@ -74,7 +74,7 @@ export class Functions implements AsyncDisposable {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#machine = options.machine ?? process.env;
     const { contexts, builds, backgroundBuilds, processes, spares, contextIdleMs } = this.#limits;
-    this.#contexts = new Contexts(contexts);
+    this.#builds = new Builds({ contexts });
     this.#gate = new Gate({ max: builds, background: backgroundBuilds });
     this.#outputs = new Outputs(options.outDir, options.log);
     this.#seats = new Seats(processes);
@@ -86,11 +86,11 @@ export class Functions implements AsyncDisposable {
       log: options.log,
     });
     this.#scope.defer(() => this.#outputs.settled());
-    this.#scope.defer(() => this.#contexts.closeAll());
+    this.#scope.defer(() => this.#builds.close());
     this.#scope.defer(() => this.#spares.close());
     this.#scope.defer(() => this.#closeAll());
     const tidy = setInterval(
-      () => void this.#contexts.closeUnusedSince(performance.now() - contextIdleMs),
+      () => void this.#builds.closeUnusedSince(performance.now() - contextIdleMs).catch(() => {}),
       contextIdleMs / 2,
     );
     tidy.unref();
@@ -170,6 +170,7 @@ export class Functions implements AsyncDisposable {
       bundler: this.#bundler(setting.wanted),
       gate: this.#gate,
       verifyAfterMs: this.#limits.verifyAfterMs,
+      fingerprints: (paths) => this.#builds.fingerprints(paths),
       onInputs: (inputs) => {
         const paths = this.#reach.set(live, inputs);
         this.#options.onInputs?.();
@@ -218,7 +219,7 @@ export class Functions implements AsyncDisposable {
 
   #bundler(wanted: WantedFunction): Bundler {
     const { project } = this.#options;
-    return new Bundler({ project, wanted, contexts: this.#contexts, outputs: this.#outputs });
+    return new Bundler({ project, wanted, builds: this.#builds, outputs: this.#outputs });
   }
 
   #node({ runtime }: WantedFunction): string {

@@ -3,7 +3,6 @@
  * a worker that still runs old code keeps finding it (source map, lazily loaded add-ons). An output goes when it is
  * neither a function's newest nor any worker's.
  */
-import { webcrypto } from "node:crypto";
 import { mkdir, readdir, readlink, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 
@@ -69,8 +68,10 @@ export class Outputs {
   }
 
   /** `files` lie in one folder; `main` is the one that a worker loads. The caller holds what it is given. */
-  async put(functionName: string, files: readonly OutputFile[], main: string): Promise<Bundle> {
-    const hash = await hashOf(files);
+  async put(
+    functionName: string,
+    { files, hash, main }: { files: readonly OutputFile[]; hash: string; main: string },
+  ): Promise<Bundle> {
     const folder = join(this.folder(functionName), hash);
     return this.#inOrder(folder, async () => {
       const known = this.#bundles.get(folder);
@@ -172,21 +173,6 @@ export class Outputs {
     });
     return run;
   }
-}
-
-/** In the thread pool: a bundle may be megabytes. The map counts too, since stack traces and debuggers read it. */
-async function hashOf(files: readonly OutputFile[]): Promise<string> {
-  const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const digests = await Promise.all(
-    sorted.map(async (file) =>
-      Buffer.from(await webcrypto.subtle.digest("SHA-256", file.contents as Uint8Array<ArrayBuffer>)),
-    ),
-  );
-  const names = sorted.map((file) => basename(file.path)).join("\n");
-  const all = Buffer.concat([Buffer.from(names), ...digests]);
-  return Buffer.from(await webcrypto.subtle.digest("SHA-256", all))
-    .toString("hex")
-    .slice(0, 16);
 }
 
 async function nearestPackages(entry: string): Promise<string | undefined> {

@@ -1,8 +1,8 @@
 /**
  * What is read from history: by the reader thread of a running daemon, or by a program of its own where none runs.
- * The connection is read-only, each query sees one committed state, and payloads come out redacted.
+ * The connection is read-only (but for `checkpoint`), each query sees one committed state, and payloads come out redacted.
  */
-import type { Database, Statement } from "better-sqlite3";
+import Sqlite, { type Database, type Statement } from "better-sqlite3";
 
 import type { Cursor, LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 import { SEALED } from "../../proto/redact.ts";
@@ -82,6 +82,16 @@ export class Queries {
       quickCheck(this.#db);
     } catch (error) {
       throw this.#explained(error);
+    }
+  }
+
+  /** Carries the WAL over into the file, as far as that goes beside a writer: here it may wait for the disk. */
+  checkpoint(): void {
+    const db = new Sqlite(this.#file, { fileMustExist: true });
+    try {
+      db.pragma("wal_checkpoint(PASSIVE)");
+    } finally {
+      db.close();
     }
   }
 

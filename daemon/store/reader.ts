@@ -9,6 +9,7 @@
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
 import { LivedevError, messageOf } from "../lib/errors.ts";
+import { giveWay } from "../lib/priority.ts";
 import type { InvocationQuery } from "./listing.ts";
 import { Queries, type DetailQuery, type EventQuery } from "./queries.ts";
 
@@ -20,6 +21,7 @@ const METHODS = {
   invocation: (queries: Queries, query: DetailQuery) => queries.invocation(query),
   unseal: (queries: Queries, query: Pick<DetailQuery, "id">) => queries.unseal(query),
   check: (queries: Queries) => queries.check(),
+  checkpoint: (queries: Queries) => queries.checkpoint(),
 } as const;
 
 export type ReaderMethod = keyof typeof METHODS;
@@ -48,6 +50,7 @@ if (isMainThread) runOnce(process.argv.slice(2));
 else serve();
 
 function serve(): void {
+  giveWay();
   const { file } = workerData as { file: string };
   let queries: Queries | undefined;
   parentPort?.on("message", ({ id, method, params, stop }: ReaderRequest) => {

@@ -94,6 +94,15 @@ export type Answered = {
 const SEQS_SKIPPED = 10_000;
 const PRUNE_EVERY_ROWS = 2_000;
 const PRUNE_EVERY_BYTES = 16 * 1024 * 1024;
+/**
+ * The WAL is carried over into the file by a reader thread, since that waits for the disk. It cannot begin the WAL anew
+ * while we write on; beyond the second bound SQLite does so in a commit of ours, with little left to carry over.
+ */
+const CHECKPOINT_EVERY_BYTES = 4 * 1024 * 1024;
+const CHECKPOINT_OURSELVES_PAGES = 16_384;
+/** What a commit adds to the WAL beside its rows: pages of tables and indexes, whole. */
+const COMMIT_BYTES = 16 * 1024;
+const ROW_BYTES = 400;
 
 export class Store {
   readonly databaseId: string;
@@ -117,6 +126,8 @@ export class Store {
   readonly #receiving = new Map<string, number>();
   #lastSeq: number;
   #unpruned = { rows: Infinity, bytes: 0 };
+  /** About what the WAL has grown by. */
+  #unchecked = 0;
 
   /** @throws LivedevError where the place cannot be written, or the file is a newer livedev's. */
   // oxlint-disable-next-line typescript/require-await -- a part opens asynchronously, whatever it does inside
@@ -319,6 +330,7 @@ export class Store {
     const events = rows.map(({ seq, at, event }) => ({ seq, at, event }));
     for (const { seq, event } of events) {
       if (event.type !== "invocation.received") continue;
+      this.#retention.added(1);
       if (this.#receiving.get(event.requestId) === seq) this.#receiving.delete(event.requestId);
     }
     for (const watcher of this.#watchers) {
@@ -328,13 +340,25 @@ export class Store {
         this.#log.error({ err: error }, "a watcher of history failed");
       }
     }
-    for (const { attachments } of rows)
-      for (const { content } of attachments) this.#unpruned.bytes += content.length;
+    let added = 0;
+    for (const { attachments } of rows) for (const { content } of attachments) added += content.length;
+    this.#checkpointAfter(COMMIT_BYTES + rows.length * ROW_BYTES + added);
+    this.#unpruned.bytes += added;
     this.#unpruned.rows += rows.length;
     const { rows: count, bytes } = this.#unpruned;
     if (count < PRUNE_EVERY_ROWS && bytes < PRUNE_EVERY_BYTES) return;
     this.#unpruned = { rows: 0, bytes: 0 };
     setImmediate(() => this.#prune());
+  }
+
+  #checkpointAfter(bytes: number): void {
+    this.#unchecked += bytes;
+    if (this.#unchecked < CHECKPOINT_EVERY_BYTES || this.#scope.closed) return;
+    this.#unchecked = 0;
+    // Where it fails, a commit of ours does it in the end, and tells what is wrong with the disk.
+    this.#read(this.#reading, "checkpoint", undefined as never).catch((error: unknown) => {
+      if (!this.#scope.closed) this.#log.debug({ reason: messageOf(error) }, "the WAL was not carried over");
+    });
   }
 
   /** A step per turn of the event loop. While the disk refuses, there is no room to make room in. */
@@ -397,6 +421,7 @@ type LastClose = { clean: boolean; checkLater: boolean };
 /** Checks, migrates, and notes that the file is open: whoever finds that note was not closed cleanly before. */
 function prepareDatabase(db: Database, file: string, lastClose: LastClose): void {
   db.pragma("synchronous = NORMAL");
+  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_OURSELVES_PAGES}`);
   const version = schemaVersion(db);
   if (version > 0 && version <= SCHEMA_VERSION) {
     const closed = readMeta(db, "closed");

@@ -49,6 +49,10 @@ type State =
 /** One transaction holds at most this, so that a flood does not hold up the event loop. */
 const BATCH_ROWS = 1_000;
 const BATCH_BYTES = 4 * 1024 * 1024;
+/** And takes no more rows once it has lasted so long: on a busy machine that is far fewer. */
+const BATCH_MS = 2;
+/** How often that is looked at. */
+const ROWS_BETWEEN_LOOKS = 8;
 
 export type WriterOptions = {
   readonly db: Database;
@@ -64,7 +68,8 @@ export type WriterOptions = {
 
 export class Writer {
   readonly #options: WriterOptions;
-  readonly #transaction: (rows: readonly Row[]) => void;
+  /** Gives how many of them it took. */
+  readonly #transaction: (rows: readonly Row[]) => number;
   readonly #backoff: Backoff;
   #state: State = { name: "idle" };
   #queue: Row[] = [];
@@ -81,7 +86,14 @@ export class Writer {
     this.#settled = lastSeq;
     this.#backoff = new Backoff(options.retry);
     this.#transaction = options.db.transaction((rows: readonly Row[]) => {
-      for (const row of rows) options.write(row);
+      const until = performance.now() + BATCH_MS;
+      let taken = 0;
+      for (const row of rows) {
+        options.write(row);
+        taken += 1;
+        if (taken % ROWS_BETWEEN_LOOKS === 0 && performance.now() > until) break;
+      }
+      return taken;
     });
   }
 
@@ -170,8 +182,9 @@ export class Writer {
   /** False when the disk refused; then the state is `failing`. */
   #commitBatch(): boolean {
     const batch = this.#nextBatch();
+    let taken: number;
     try {
-      this.#transaction(batch);
+      taken = this.#transaction(batch);
     } catch (error) {
       if (isStorageError(error)) {
         this.#fail(error);
@@ -179,7 +192,8 @@ export class Writer {
       }
       return this.#oneByOne(batch, error);
     }
-    this.#done(batch, batch);
+    const written = batch.slice(0, taken);
+    this.#done(written, written);
     return true;
   }
 
