@@ -45,6 +45,7 @@ const builds = [
       "history-reader": "daemon/store/reader.ts",
       packager: "daemon/deploy/packager.ts",
       "watch-thread": "daemon/watch/thread.ts",
+      "process-thread": "daemon/runtime/process-thread.ts",
       "build-thread": "daemon/functions/build-thread.ts",
     },
     packages: "external",

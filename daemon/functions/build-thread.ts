@@ -3,6 +3,8 @@
  * serving sockets: esbuild's answers (megabytes of output, a metafile of hundreds of inputs), hashing, and the looks at
  * the inputs. It gives way to the other threads, and so does esbuild's process, which it starts.
  */
+import childProcess, { type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { parentPort, workerData } from "node:worker_threads";
 
 import { messageOf } from "../lib/errors.ts";
@@ -21,12 +23,26 @@ export type BuildCalls = {
   close(): Promise<void>;
 };
 
-export type BuildRequest = { readonly id: number; readonly call: keyof BuildCalls; readonly parameter: unknown };
+export type BuildRequest = {
+  readonly id: number;
+  readonly call: keyof BuildCalls;
+  readonly parameter: unknown;
+};
 export type BuildReply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: string };
 
 giveWay();
+/** esbuild's: it gives no hold on its process, whose end is to be seen before this thread's, or nobody would ever reap it. */
+const children = new Set<ChildProcess>();
+const { spawn } = childProcess;
+childProcess.spawn = ((...parameters: Parameters<typeof spawn>) => {
+  const child = spawn(...parameters);
+  children.add(child);
+  child.once("exit", () => children.delete(child));
+  return child;
+}) as typeof spawn;
+
 const compiler = new Compiler(workerData as { contexts: number });
 
 const calls: BuildCalls = {
@@ -36,7 +52,15 @@ const calls: BuildCalls = {
   cancel: (owner) => compiler.cancel(owner),
   forget: (owner) => compiler.forget(owner),
   closeUnusedSince: (time) => compiler.closeUnusedSince(time),
-  close: () => compiler.close(),
+  close: async () => {
+    await compiler.close();
+    await Promise.all(
+      [...children].map(async (child) => {
+        child.ref();
+        await once(child, "exit");
+      }),
+    );
+  },
 };
 
 parentPort?.on("message", (request: BuildRequest) => void answer(request));

@@ -8,6 +8,7 @@ import { functionsClosed, unknownFunction } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { Leftovers } from "../runtime/leftovers.ts";
+import { Processes } from "../runtime/processes.ts";
 import { Builds } from "./builds.ts";
 import { Bundler } from "./bundler.ts";
 import { Code, type Finished } from "./code.ts";
@@ -65,26 +66,33 @@ export class Functions implements AsyncDisposable {
   readonly #told = new Set<string>();
 
   static async open(options: FunctionsOptions): Promise<Functions> {
-    const leftovers = await Leftovers.open({ folder: options.leftoversDir, log: options.log });
-    return new Functions(options, leftovers);
+    const processes = new Processes({ log: options.log });
+    const leftovers = await Leftovers.open({
+      folder: options.leftoversDir,
+      endMarked: (marks) => processes.endMarked(marks),
+      log: options.log,
+    });
+    return new Functions(options, leftovers, processes);
   }
 
-  private constructor(options: FunctionsOptions, leftovers: Leftovers) {
+  private constructor(options: FunctionsOptions, leftovers: Leftovers, processes: Processes) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#machine = options.machine ?? process.env;
-    const { contexts, builds, backgroundBuilds, processes, spares, contextIdleMs } = this.#limits;
+    const { contexts, builds, backgroundBuilds, spares, contextIdleMs } = this.#limits;
     this.#builds = new Builds({ contexts });
     this.#gate = new Gate({ max: builds, background: backgroundBuilds });
     this.#outputs = new Outputs(options.outDir, options.log);
-    this.#seats = new Seats(processes);
+    this.#seats = new Seats(this.#limits.processes);
     this.#spares = new Spares({
       count: spares,
       cwd: options.project,
       env: ofTheMachine(this.#machine),
       leftovers,
+      processes,
       log: options.log,
     });
+    this.#scope.defer(() => processes.close());
     this.#scope.defer(() => this.#outputs.settled());
     this.#scope.defer(() => this.#builds.close());
     this.#scope.defer(() => this.#spares.close());

@@ -7,6 +7,7 @@ import type { Log } from "../lib/log.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { ExecutionEnvironment, type OutputLine } from "../runtime/environment.ts";
 import type { Leftovers } from "../runtime/leftovers.ts";
+import type { Processes } from "../runtime/processes.ts";
 import type { Load } from "../runtime/runner/spare.ts";
 
 export type Spare = {
@@ -19,6 +20,7 @@ export class Spares {
   readonly #count: number;
   readonly #cwd: string;
   readonly #leftovers: Leftovers;
+  readonly #processes: Processes;
   readonly #env: Readonly<Record<string, string>>;
   readonly #log: Log;
   readonly #byNode = new Map<string, Promise<Spare>[]>();
@@ -30,12 +32,14 @@ export class Spares {
     cwd: string;
     env: Readonly<Record<string, string>>;
     leftovers: Leftovers;
+    processes: Processes;
     log: Log;
   }) {
     this.#count = options.count;
     this.#cwd = options.cwd;
     this.#env = options.env;
     this.#leftovers = options.leftovers;
+    this.#processes = options.processes;
     this.#log = options.log;
   }
 
@@ -101,6 +105,7 @@ export class Spares {
       ipc: true,
       onOutput: (line) => print(line),
       leftovers: this.#leftovers,
+      processes: this.#processes,
       log: this.#log,
     });
     return { environment, listen: (listener) => (print = listener) };

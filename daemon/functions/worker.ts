@@ -99,7 +99,7 @@ export class Worker {
     signal: AbortSignal,
   ): Promise<{ readonly answer: Answer; readonly handed: boolean; readonly released: Promise<void> }> {
     this.#state = { is: "busy", request };
-    this.#renew(aws);
+    const renewed = this.#renewed(aws);
     let handed = false;
     const { requestId, event, functionArn, traceId, clientContext, cognitoIdentity } = request;
     const stop = () => void this.end("stopped");
@@ -113,6 +113,7 @@ export class Worker {
           // By our own clock: AWS's may differ from this machine's.
           deadlineAt: Date.now() + request.remainingMs(),
           handed: () => (handed = true),
+          ...(renewed !== undefined && { environment: renewed }),
           ...(traceId !== undefined && { traceId }),
           ...(clientContext !== undefined && { clientContext }),
           ...(cognitoIdentity !== undefined && { cognitoIdentity }),
@@ -153,10 +154,10 @@ export class Worker {
   }
 
   /** Credentials rotate while the process stays: the runner puts them into its environment before the event. */
-  #renew(aws: Readonly<Record<string, string>>): void {
+  #renewed(aws: Readonly<Record<string, string>>): Readonly<Record<string, string>> | undefined {
     const changed = Object.entries(aws).filter(([name, value]) => this.#aws[name] !== value);
-    if (changed.length === 0) return;
+    if (changed.length === 0) return undefined;
     this.#aws = { ...this.#aws, ...aws };
-    this.#environment.send({ type: "environment", env: Object.fromEntries(changed) });
+    return Object.fromEntries(changed);
   }
 }

@@ -29,6 +29,8 @@ export const PROGRAMS = {
   historyReader: program("history-reader.js"),
   /** The thread that watches files. */
   watchThread: program("watch-thread.js"),
+  /** The thread that holds workers' processes. */
+  processThread: program("process-thread.js"),
   /** The thread that functions are built in. */
   buildThread: program("build-thread.js"),
   /** Deploy's packager thread. */

@@ -18,6 +18,8 @@ export const MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100;
 const PREFIX = "/2018-06-01/runtime/";
 const ERROR_TYPE = "lambda-runtime-function-error-type";
 const ERROR_BODY = "lambda-runtime-function-error-body";
+/** JSON in base64: with the event, so that neither comes without the other. */
+const ENVIRONMENT = "Livedev-Environment";
 const RESPONSE_MODE = "lambda-runtime-function-response-mode";
 
 export class RuntimeApi {
@@ -253,7 +255,7 @@ const REFUSALS = {
 } as const;
 
 function headersOf(invocation: RuntimeInvocation): Record<string, string> {
-  const { traceId, clientContext, cognitoIdentity } = invocation;
+  const { traceId, clientContext, cognitoIdentity, environment } = invocation;
   return {
     // AWS's own Node client fails where it is missing.
     "Content-Type": "application/json",
@@ -266,6 +268,9 @@ function headersOf(invocation: RuntimeInvocation): Record<string, string> {
     ...(cognitoIdentity === undefined
       ? {}
       : { "Lambda-Runtime-Cognito-Identity": headerText(cognitoIdentity) }),
+    ...(environment === undefined
+      ? {}
+      : { [ENVIRONMENT]: Buffer.from(JSON.stringify(environment)).toString("base64") }),
   };
 }
 

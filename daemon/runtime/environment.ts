@@ -10,13 +10,17 @@ import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { RuntimeApi } from "./api.ts";
 import { exitAnswer } from "./exit.ts";
-import { MARK, type Leftovers } from "./leftovers.ts";
-import { RuntimeProcess, type Exit, type Stream } from "./process.ts";
+import type { Leftovers } from "./leftovers.ts";
+import { MARK } from "./marks.ts";
+import { RuntimeProcess, type Exit, type Process, type Stream } from "./process.ts";
+import type { Processes } from "./processes.ts";
 import type { InitOutcome, RuntimeInvocation } from "./session.ts";
 
 export type { Exit } from "./process.ts";
 export type { InitOutcome, RuntimeInvocation } from "./session.ts";
 export { MAX_RESPONSE_BYTES } from "./api.ts";
+
+const MAX_LINE_BYTES = 256 * 1024;
 
 export type OutputLine = {
   /** The invocation in progress; undefined for init code and between invocations. */
@@ -38,6 +42,8 @@ export type EnvironmentOptions = {
   readonly maxLineBytes?: number;
   /** Where its processes are on record, so that none of them outlives it, nor us. */
   readonly leftovers?: Leftovers;
+  /** The thread that holds the process; this one, where absent. */
+  readonly processes?: Processes;
   readonly log: Log;
 };
 
@@ -48,7 +54,7 @@ export class ExecutionEnvironment {
   readonly exited: Promise<Exit>;
   readonly #scope: Scope;
   readonly #api: RuntimeApi;
-  readonly #process: RuntimeProcess;
+  readonly #process: Process;
   #exit: Exit | undefined;
   #freezing = false;
 
@@ -56,7 +62,26 @@ export class ExecutionEnvironment {
     const scope = new Scope();
     const api = scope.use(await RuntimeApi.open({ log: options.log }));
     try {
-      return new ExecutionEnvironment(scope, api, options);
+      const mark = randomUUID();
+      const { command, cwd, env, ipc = false, maxLineBytes = MAX_LINE_BYTES, leftovers } = options;
+      const marked = leftovers === undefined ? {} : { [MARK]: mark };
+      const order = {
+        command,
+        cwd,
+        env: { ...env, AWS_LAMBDA_RUNTIME_API: api.address, ...marked },
+        ipc,
+        maxLineBytes,
+        log: options.log,
+        onLines: (stream: Stream, texts: readonly string[]) => {
+          const { requestId } = api;
+          const held = texts
+            .map((text) => options.onOutput({ requestId, stream, text }))
+            .filter((hold) => hold !== undefined);
+          return held.length === 0 ? undefined : Promise.all(held).then(() => undefined);
+        },
+      };
+      const child = await (options.processes?.start(order) ?? new RuntimeProcess(order));
+      return new ExecutionEnvironment(scope, api, child, { mark, leftovers });
     } catch (error) {
       // An environment that is too long for the system (E2BIG), a zero byte in it: no process, and no listener either.
       await scope.close();
@@ -64,25 +89,15 @@ export class ExecutionEnvironment {
     }
   }
 
-  private constructor(scope: Scope, api: RuntimeApi, options: EnvironmentOptions) {
+  private constructor(
+    scope: Scope,
+    api: RuntimeApi,
+    child: Process,
+    { mark, leftovers }: { mark: string; leftovers: Leftovers | undefined },
+  ) {
     this.#scope = scope;
     this.#api = api;
-    const { leftovers } = options;
-    const mark = randomUUID();
-    this.#process = new RuntimeProcess({
-      command: options.command,
-      cwd: options.cwd,
-      env: {
-        ...options.env,
-        AWS_LAMBDA_RUNTIME_API: api.address,
-        ...(leftovers !== undefined && { [MARK]: mark }),
-      },
-      ipc: options.ipc ?? false,
-      maxLineBytes: options.maxLineBytes ?? 256 * 1024,
-      log: options.log,
-      onLine: (stream, text) => options.onOutput({ requestId: api.requestId, stream, text }),
-    });
-    const child = this.#process;
+    this.#process = child;
     scope.defer(async () => {
       await child.stop();
       await leftovers?.ended(mark);

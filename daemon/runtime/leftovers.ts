@@ -4,47 +4,48 @@
  * one that is not ours: a process's start time, or the mark in its environment, which no other process has, must be
  * as recorded.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 
-import { codeOf, messageOf } from "../lib/errors.ts";
+import { messageOf } from "../lib/errors.ts";
 import { Latest } from "../lib/latest.ts";
 import type { Log } from "../lib/log.ts";
 import { isAlive, processIdentity } from "../lib/process-identity.ts";
+import { endMarked, kill, list } from "./marks.ts";
 import { Watchdog } from "./watchdog.ts";
 
 type Recorded = { readonly pid: number; readonly identity: string; readonly mark: string };
 
-/**
- * Inherited by all of an environment's processes, also those that leave its group. The runner strips LIVEDEV_* and
- * keeps this one; a stub never hands it on to a local worker.
- */
-export const MARK = "_LIVEDEV_MARK";
-
-/** Environments are read so many at a time: a machine has hundreds of processes, and this thread other things to do. */
-const AT_ONCE = 50;
+export type LeftoversOptions = {
+  readonly folder: string;
+  /** Ends the processes that have one of these marks; here, where absent. */
+  readonly endMarked?: (marks: readonly string[]) => Promise<unknown>;
+  readonly log: Log;
+};
 
 export class Leftovers {
   readonly #folder: string;
   readonly #log: Log;
+  readonly #endMarked: (marks: readonly string[]) => Promise<unknown>;
   readonly #pids = new Map<string, number>();
   readonly #watchdog = new Watchdog();
   /** Ended, but for the processes that may have left their group: those are looked for once for all of them. */
   #ended: string[] = [];
   readonly #sweep = new Latest(() => this.#endStrays());
 
-  private constructor(folder: string, log: Log) {
-    this.#folder = folder;
-    this.#log = log;
+  private constructor(options: LeftoversOptions) {
+    this.#folder = options.folder;
+    this.#log = options.log;
+    this.#endMarked = options.endMarked ?? endMarked;
   }
 
   /** Ends what an earlier holder of the folder left behind: there may be one holder only. */
-  static async open(options: { folder: string; log: Log }): Promise<Leftovers> {
+  static async open(options: LeftoversOptions): Promise<Leftovers> {
     const { folder, log } = options;
     const ended = await endRecorded(folder);
     if (ended > 0) log.warn({ ended }, "ended processes that an earlier run left behind");
-    return new Leftovers(folder, log);
+    return new Leftovers(options);
   }
 
   /**
@@ -82,7 +83,7 @@ export class Leftovers {
     const marks = this.#ended.splice(0);
     if (marks.length === 0) return;
     try {
-      await endMarked(marks);
+      await this.#endMarked(marks);
       for (const mark of marks) rmSync(this.#file(mark), { force: true });
     } catch (error) {
       this.#log.warn({ reason: messageOf(error) }, "a process's record could not be removed");
@@ -119,55 +120,4 @@ function readRecords(folder: string): Recorded[] {
       return [];
     }
   });
-}
-
-/** A killed stopped process ends without being continued; the signal to go on is for those that handle none. */
-function kill(...targets: number[]): void {
-  for (const target of targets) {
-    for (const signal of ["SIGCONT", "SIGKILL"] as const) {
-      try {
-        process.kill(target, signal);
-      } catch {
-        // Gone already, or never in a group.
-      }
-    }
-  }
-}
-
-/** Linux shows each process's environment to its own user. Gives the number of those that were ended. */
-async function endMarked(marks: readonly string[]): Promise<number> {
-  if (process.platform !== "linux") return 0;
-  const wanted = new Set(marks.map((mark) => `${MARK}=${mark}`));
-  const pids = list("/proc")
-    .map(Number)
-    .filter((pid) => pid > 1 && pid !== process.pid);
-  let ended = 0;
-  for (const [index, pid] of pids.entries()) {
-    if (index % AT_ONCE === AT_ONCE - 1) await turn();
-    const environment = read(`/proc/${pid}/environ`);
-    // Most processes have no mark at all: they are passed over without being taken apart.
-    if (!environment.includes(`${MARK}=`)) continue;
-    if (!environment.split("\0").some((one) => wanted.has(one)) || processIdentity(pid) === undefined)
-      continue;
-    kill(pid);
-    ended += 1;
-  }
-  return ended;
-}
-
-function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return [];
-    throw error;
-  }
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
 }

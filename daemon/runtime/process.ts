@@ -11,16 +11,28 @@ import { LineSplitter } from "./lines.ts";
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 export type Stream = "stdout" | "stderr";
 
-export type RuntimeProcessOptions = {
+/** What is to be started, as plain data. */
+export type ProcessOrder = {
   readonly command: readonly [string, ...string[]];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly ipc: boolean;
   readonly maxLineBytes: number;
+};
+
+export type RuntimeProcessOptions = ProcessOrder & {
   readonly log: Log;
   /** A promise holds the stream back until it settles: backpressure down to the process that prints. */
-  onLine(stream: Stream, text: string): void | Promise<void>;
+  onLines(stream: Stream, texts: readonly string[]): void | Promise<void>;
+  /** It has ended; what it printed may still be read. */
+  onReaped?(): void;
 };
+
+/** A process, wherever it is held: in this thread (below), or in one for all of them (processes.ts). */
+export type Process = Pick<
+  RuntimeProcess,
+  "pid" | "alive" | "exited" | "tail" | "send" | "signal" | "drained" | "stop"
+>;
 
 /** From SIGTERM to SIGKILL. */
 const TERM_MS = 500;
@@ -28,8 +40,8 @@ const TERM_MS = 500;
 const PIPES_MS = 250;
 /** Turns of the event loop that `drained()` waits at most, for a process that never stops printing. */
 const MAX_TURNS = 200;
-/** Of what was read at once, so much is cut into lines and told in one turn: some 2 ms of work. */
-const PIECE_BYTES = 8 * 1024;
+/** Of what was read at once, so much is cut into lines and told in one turn: some 1 ms of work. */
+const PIECE_BYTES = 4 * 1024;
 const TAIL_LINES = 20;
 const TAIL_CHARACTERS = 2048;
 
@@ -38,10 +50,13 @@ export class RuntimeProcess {
   readonly #log: Log;
   readonly #exited = deferred<Exit>();
   readonly #gone = deferred<void>();
-  readonly #splitters: LineSplitter[] = [];
+  /** Each tells what stands without a newline, of one stream. */
+  readonly #rests: (() => void)[] = [];
   readonly #tail: string[] = [];
   #reaped = false;
   #read = 0;
+  /** Lines that were told and are held back. */
+  readonly #held = new Set<Promise<void>>();
 
   constructor(options: RuntimeProcessOptions) {
     this.#log = options.log;
@@ -66,6 +81,7 @@ export class RuntimeProcess {
     this.#child.once("exit", (code, signal) => end({ code, signal }));
     const end = (exit: Exit) => {
       this.#reaped = true;
+      options.onReaped?.();
       this.#sweep();
       this.#gone.resolve();
       void Promise.race([drained, sleep(PIPES_MS, undefined, { ref: false })]).then(() => {
@@ -103,12 +119,9 @@ export class RuntimeProcess {
     });
   }
 
-  /** To the whole process group. False where it is gone. */
-  signal(signal: NodeJS.Signals): boolean {
-    const { pid } = this.#child;
-    // Once it has been reaped, its number may be another's.
-    if (pid === undefined || pid <= 1 || this.#reaped) return false;
-    return killGroup(pid, signal);
+  /** To the whole process group. */
+  signal(signal: NodeJS.Signals): void {
+    this.#signal(signal);
   }
 
   /**
@@ -119,6 +132,8 @@ export class RuntimeProcess {
     let quiet = 0;
     let read = this.#read;
     for (let turns = 0; quiet < 2 && turns < MAX_TURNS; turns++) {
+      // Held back, it reads nothing, whatever there is.
+      await Promise.all(this.#held);
       await turn();
       quiet = this.#read === read ? quiet + 1 : 0;
       read = this.#read;
@@ -128,17 +143,25 @@ export class RuntimeProcess {
 
   /** Ends the process group: SIGTERM, after half a second SIGKILL. */
   async stop(): Promise<void> {
-    this.signal("SIGCONT");
-    if (this.signal("SIGTERM")) {
+    this.#signal("SIGCONT");
+    if (this.#signal("SIGTERM")) {
       const patience = new AbortController();
       await Promise.race([
         this.#gone.promise,
         sleep(TERM_MS, undefined, { signal: patience.signal }).catch(() => undefined),
       ]);
       patience.abort();
-      this.signal("SIGKILL");
+      this.#signal("SIGKILL");
     }
     await this.#exited.promise;
+  }
+
+  /** False where it is gone. */
+  #signal(signal: NodeJS.Signals): boolean {
+    const { pid } = this.#child;
+    // Once it has been reaped, its number may be another's.
+    if (pid === undefined || pid <= 1 || this.#reaped) return false;
+    return killGroup(pid, signal);
   }
 
   /** What the process left behind in its group. */
@@ -152,25 +175,34 @@ export class RuntimeProcess {
   }
 
   async #follow(stream: Readable, name: Stream, options: RuntimeProcessOptions): Promise<void> {
-    let held: Promise<void>[] = [];
+    let texts: string[] = [];
     const splitter = new LineSplitter({
       maxBytes: options.maxLineBytes,
       onLine: (text) => {
         this.#keep(text);
-        const hold = options.onLine(name, text);
-        if (hold !== undefined) held.push(hold);
+        texts.push(text);
       },
     });
-    this.#splitters.push(splitter);
+    const tell = async () => {
+      if (texts.length === 0) return;
+      const told = texts;
+      texts = [];
+      const hold = options.onLines(name, told);
+      if (hold === undefined) return;
+      this.#held.add(hold);
+      await hold.catch(() => undefined);
+      this.#held.delete(hold);
+    };
+    this.#rests.push(() => {
+      splitter.flush();
+      void tell();
+    });
     try {
       for await (const chunk of stream) {
         for (const piece of pieces(chunk as Buffer)) {
           this.#read += piece.length;
           splitter.push(piece);
-          if (held.length > 0) {
-            await Promise.allSettled(held);
-            held = [];
-          }
+          await tell();
           // One piece a turn: a process that floods its output must not hold the event loop.
           await turn();
         }
@@ -181,7 +213,7 @@ export class RuntimeProcess {
   }
 
   #flush(): void {
-    for (const splitter of this.#splitters) splitter.flush();
+    for (const rest of this.#rests) rest();
   }
 
   #keep(text: string): void {

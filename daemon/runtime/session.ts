@@ -24,6 +24,8 @@ export type RuntimeInvocation = {
   readonly traceId?: string;
   readonly clientContext?: string;
   readonly cognitoIdentity?: string;
+  /** What is another in its environment than at the invocation before: renewed credentials. For our own runner. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Told just before the process is given it. Where it is not told, the process ended without having seen it. */
   readonly handed?: () => void;
 };

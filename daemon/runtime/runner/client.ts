@@ -12,6 +12,8 @@ export type Invocation = {
   readonly requestId: string;
   readonly headers: IncomingHttpHeaders;
   readonly event: Buffer;
+  /** What is to be another in this process's environment: renewed credentials. */
+  readonly environment: Readonly<Record<string, string>>;
 };
 
 type Reply = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer };
@@ -41,7 +43,10 @@ export class RuntimeClient {
     if (status !== 200) throw new Error(`The Runtime API answered /next with ${status}: ${body.toString()}`);
     const requestId = headers["lambda-runtime-aws-request-id"];
     if (typeof requestId !== "string") throw new Error("The Runtime API gave an invocation without an id");
-    return { requestId, headers, event: body };
+    const renewed = headers["livedev-environment"];
+    const environment =
+      typeof renewed === "string" ? JSON.parse(Buffer.from(renewed, "base64").toString()) : {};
+    return { requestId, headers, event: body, environment };
   }
 
   async respond(requestId: string, body: string): Promise<void> {

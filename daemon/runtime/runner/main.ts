@@ -11,7 +11,7 @@ import { Lifecycle } from "./lifecycle.ts";
 import { loadFromFile, loadFromTaskRoot, preload, type Handler } from "./load.ts";
 import { become, hideChannel, openChannel } from "./spare.ts";
 import { installAwslambda, isStreaming, runStreaming } from "./streaming.ts";
-import { exit, setImmediate, writeError } from "./taken.ts";
+import { exit, writeError } from "./taken.ts";
 
 const client = new RuntimeClient(process.env["AWS_LAMBDA_RUNTIME_API"] ?? "");
 const spare = process.argv.includes("--spare");
@@ -52,8 +52,7 @@ async function main(): Promise<void> {
   while (!lifecycle.dying) {
     lifecycle.phase = { name: "between" };
     const invocation = await client.next();
-    // A message that was sent before the invocation lies in the IPC channel: one turn, and it has been read.
-    await new Promise((resolve) => setImmediate(resolve));
+    Object.assign(process.env, invocation.environment);
     await run(handler, invocation, client, lifecycle);
   }
 }

@@ -11,17 +11,11 @@ export type Load = {
   readonly preload?: readonly string[];
 };
 
-/** Before an invocation: what changed in the environment (renewed credentials). */
-type EnvironmentChange = { readonly type: "environment"; readonly env: Readonly<Record<string, string>> };
-
 /** Whoever started this process is gone when the channel closes, and so is the reason to run. */
 export function openChannel(): { readonly load: Promise<Load> } {
   process.once("disconnect", () => exit(0));
   const load = new Promise<Load>((resolve) => {
-    process.on("message", (message: Load | EnvironmentChange) => {
-      if (message.type === "load") resolve(message);
-      if (message.type === "environment") Object.assign(process.env, message.env);
-    });
+    process.once("message", (message: Load) => resolve(message));
   });
   return { load };
 }
