@@ -326,7 +326,8 @@ export class Code {
   async #verifyNow(inputs: Inputs, broken: boolean): Promise<void> {
     const at = performance.now();
     // A package that was missing may have come from anywhere: only a build can tell.
-    const changed = (broken && inputs.wide) || !same(await this.#fingerprints(inputs.paths), await inputs.seen);
+    const changed =
+      (broken && inputs.wide) || !same(await this.#fingerprints(inputs.paths), await inputs.seen);
     if (!this.#uses(inputs)) return;
     if (changed) this.changed(undefined, true);
     else inputs.checkedAt = at;

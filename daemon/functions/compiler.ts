@@ -103,7 +103,10 @@ export class Compiler {
       return { kind: "failed", errors: [noExport(key, wantedExport, exported)], inputs };
     }
     // A copy that is its own: esbuild's files may be parts of one buffer, which is handed over whole.
-    const files = made.outputFiles.map(({ path, contents }) => ({ path, contents: new Uint8Array(contents) }));
+    const files = made.outputFiles.map(({ path, contents }) => ({
+      path,
+      contents: new Uint8Array(contents),
+    }));
     // esbuild gives an ES module of a CommonJS file one export: the whole of it.
     const inDefault = nodejs.format === "esm" && source?.format === "cjs";
     return {
