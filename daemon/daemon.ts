@@ -43,6 +43,7 @@ import { Latest } from "./lib/latest.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { processIdentity } from "./lib/process-identity.ts";
 import { VERSION } from "./lib/programs.ts";
+import { Refusals, type Refused } from "./lib/refusals.ts";
 import { deferred, Scope } from "./lib/scope.ts";
 import { urlsOf } from "./known.ts";
 import { linked } from "./links.ts";
@@ -137,6 +138,7 @@ export class Daemon {
   #retryable: ReadonlySet<string>;
 
   readonly #configuring = new Latest(() => this.#reconfigure());
+  readonly #refusals = new Refusals();
   readonly #deploying = new Latest(() => this.#putStubsInPlace());
 
   /** @throws LivedevError; with code DAEMON_TAKEN where another daemon holds the stage. */
@@ -197,6 +199,7 @@ export class Daemon {
         leftoversDir: join(this.#stateDir, "workers"),
         record,
         onInputs: () => this.#inputsChanged(),
+        onRefused: this.#refusals.at("a worker's Runtime API"),
         log: log("functions"),
       }),
     );
@@ -247,6 +250,7 @@ export class Daemon {
         methods: methods(this),
         follow: (request, sink, signal) => store.follow(request, sink, signal),
         version: VERSION,
+        onRefused: this.#refusals.at("the control socket"),
         log: log("rpc"),
       }),
     );
@@ -295,6 +299,11 @@ export class Daemon {
       ...(cloud !== undefined && { cloud: { endpoint: cloud.endpoint } }),
       functions: this.functionStates(),
     };
+  }
+
+  /** What the daemon's ports and its local cloud's refused since they run. */
+  async refusals(): Promise<readonly Refused[]> {
+    return [...this.#refusals.list(), ...((await this.#home?.refusals()) ?? [])];
   }
 
   functionStates(): FunctionStatus[] {
@@ -380,6 +389,7 @@ export class Daemon {
         greeted: (name, sandbox, environment) => this.#credentials.greeted(name, sandbox, environment),
         receive: (invocation) => this.#invocations.receive(invocation),
         record: (event) => void record(event),
+        onRefused: this.#refusals.at("the bridge"),
         log: componentLog(this.#log, "bridge"),
       });
     const before = this.#kept.get("bridgePort") ?? 0;

@@ -2,6 +2,7 @@
 import type { Finding } from "../proto/rpc.ts";
 
 import type { Daemon } from "./daemon.ts";
+import type { Refused } from "./lib/refusals.ts";
 import { deadlocks } from "./invocations/deadlock.ts";
 
 export function diagnose(daemon: Daemon): Finding[] {
@@ -69,4 +70,17 @@ export function diagnose(daemon: Daemon): Finding[] {
     }
   }
   return findings;
+}
+
+/** Nothing came of them; but who sends them may be worth knowing. */
+export function refused(refusals: readonly Refused[]): Finding[] {
+  if (refusals.length === 0) {
+    return [{ id: "refused", level: "ok", title: "No port of livedev's had to refuse anything." }];
+  }
+  return refusals.map(({ port, reason, count, lastAt }) => ({
+    id: "refused",
+    level: "warning",
+    title: `${count} ${count === 1 ? "request was" : "requests were"} refused at ${port}: ${reason} (the last at ${new Date(lastAt).toLocaleTimeString()}).`,
+    fix: "Nothing was changed by them. A web page or a program on this machine sends them: close it where you do not know it.",
+  }));
 }

@@ -6,11 +6,13 @@ import type { WantedApp } from "../proto/app.ts";
 
 import { Aws } from "./aws/aws.ts";
 import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
+import { askStatus } from "./cloud/serving.ts";
 import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
 import { Lease, type Holder, type LeaseOptions } from "./deploy/lease.ts";
 import { bundleForRelease } from "./functions/release.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { PROGRAMS } from "./lib/programs.ts";
+import type { Refused } from "./lib/refusals.ts";
 import { Scope } from "./lib/scope.ts";
 
 export type { DeployResult, Planned, Standing } from "./deploy/deploy.ts";
@@ -135,6 +137,13 @@ export class Home {
     const lease = this.#lease;
     this.#lease = undefined;
     await (await lease?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  }
+
+  /** What the local cloud's ports refused; nothing where it does not answer. */
+  async refusals(): Promise<readonly Refused[]> {
+    if (this.cloud === undefined) return [];
+    const status = await askStatus(this.cloud).catch(() => undefined);
+    return status?.refusals ?? [];
   }
 
   serves(app: Place): boolean {

@@ -3,7 +3,7 @@ import { RPC_PROTOCOL } from "../proto/version.ts";
 
 import { urlsOf } from "./known.ts";
 import type { Daemon } from "./daemon.ts";
-import { diagnose } from "./doctor.ts";
+import { diagnose, refused } from "./doctor.ts";
 import {
   environmentDiffers,
   eventGone,
@@ -44,7 +44,7 @@ export function methods(daemon: Daemon): MethodTable {
       return { pid: process.pid };
     },
 
-    "daemon.doctor": async () => diagnose(daemon),
+    "daemon.doctor": async () => [...diagnose(daemon), ...refused(await daemon.refusals())],
 
     "stage.goLive": ({ yes, takeOver }) =>
       daemon.goLive({ ...(yes !== undefined && { yes }), ...(takeOver !== undefined && { takeOver }) }),

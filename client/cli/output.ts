@@ -37,9 +37,13 @@ export function print(text = ""): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** One value, on one line: a stream of them is NDJSON. */
+/** One value, on one line: a stream of them is NDJSON. Inert too, since JSON leaves these characters as they are. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  const text = JSON.stringify(value).replaceAll(
+    UNESCAPED,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  process.stdout.write(`${text}\n`);
 }
 
 /** What is said beside it. */
@@ -64,6 +68,9 @@ export function table(rows: readonly (readonly string[])[], indent = ""): string
 const COLOUR = /\u001B\[[\d;:]*m/g;
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g;
+
+// oxlint-disable-next-line no-control-regex
+const UNESCAPED = /[\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g;
 
 const width = (cell: string): number => Array.from(cell.replaceAll(COLOUR, "")).length;
 

@@ -38,6 +38,8 @@ export type BridgeOptions = {
   record(event: BridgeEvent): void;
   /** How long a lost stub may take to come back for what it waits for. */
   readonly graceMs?: number;
+  /** Told why somebody did not get through. */
+  readonly onRefused?: (reason: string) => void;
   readonly log: Log;
 };
 
@@ -77,6 +79,7 @@ export class Bridge {
       port: options.port,
       keys: () => options.keys(),
       connected: (connection) => bridge.#greet(connection),
+      onRefused: options.onRefused,
       log: options.log,
     });
     bridge.#stillness = new Stillness();
@@ -150,6 +153,7 @@ export class Bridge {
         code: refusal.code,
         message: [refusal.message, refusal.hint].filter(Boolean).join(" "),
       });
+      this.#options.onRefused?.(`a stub's hello (${refusal.code})`);
       connection.close(CLOSE.refused, refusal.code);
       return;
     }

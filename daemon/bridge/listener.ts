@@ -8,7 +8,7 @@ import { TLSSocket } from "node:tls";
 
 import { WebSocketServer } from "ws";
 
-import { bridgeCannotListen } from "../lib/errors.ts";
+import { bridgeCannotListen, codeOf } from "../lib/errors.ts";
 import { componentLog, type Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { CLOSE, Connection } from "./connection.ts";
@@ -30,6 +30,8 @@ export async function listen(options: {
   port: number;
   keys(): readonly StageKey[];
   connected(connection: Connection): void;
+  /** Told why somebody did not get through to the bridge. */
+  onRefused?: ((reason: string) => void) | undefined;
   log: Log;
 }): Promise<Listener> {
   const wire = componentLog(options.log, "wire");
@@ -50,6 +52,8 @@ export async function listen(options: {
   server.on("request", (_request, response) => response.writeHead(426, { connection: "close" }).end());
   server.on("tlsClientError", (error) => {
     options.log.debug({ reason: error.message }, "a TLS handshake failed");
+    // A stub whose way was cut within its handshake is no stranger.
+    if (codeOf(error) !== "ECONNRESET") options.onRefused?.("it is not TLS with this stage's key");
   });
 
   const sockets = new WebSocketServer({

@@ -39,6 +39,8 @@ export type ApiOptions = {
   status(): unknown;
   /** The package's file, where `target` is a link that this cloud gave out. */
   codeFile(target: string): string | undefined;
+  /** Told why a request was refused that no service may see. */
+  readonly onRefused: (reason: string) => void;
   readonly log: Log;
 };
 
@@ -75,14 +77,14 @@ export class Api {
 }
 
 function route(app: FastifyInstance, options: ApiOptions): void {
-  const { parts, log } = options;
+  const { parts, onRefused, log } = options;
   const { states } = parts;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
   // Before the body is read: what can be refused already.
   app.addHook("onRequest", async (request) => {
-    guard(request);
+    guard(request, onRefused);
     if (isCodeLink(request) || isPresigned(signedRequest(request))) return;
     readClaim(signedRequest(request), states.state);
   });
@@ -153,6 +155,7 @@ function route(app: FastifyInstance, options: ApiOptions): void {
 
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const shown = awsError(error);
+    if (UNSIGNED_CODES.has(shown.code)) onRefused("it has no valid signature");
     if (shown.status >= 500 && shown.status !== 501)
       log.error({ err: error, url: request.url }, "request failed");
     else log.debug({ code: shown.code, message: shown.message, url: request.url }, "request refused");
@@ -221,11 +224,23 @@ function send(reply: FastifyReply, response: ApiResponse): FastifyReply {
   return ready.send(Readable.from(body, { objectMode: false }));
 }
 
-function guard(request: FastifyRequest): void {
+/** Whoever sends these has no keys of this account, or none that it can sign with. */
+const UNSIGNED_CODES = new Set([
+  "MissingAuthenticationTokenException",
+  "IncompleteSignatureException",
+  "InvalidSignatureException",
+  "UnrecognizedClientException",
+]);
+
+function guard(request: FastifyRequest, onRefused: ApiOptions["onRefused"]): void {
   const { origin, host } = request.headers;
-  if (origin !== undefined) throw accessDenied("Requests of web pages are refused.");
+  if (origin !== undefined) {
+    onRefused("a web page sent it");
+    throw accessDenied("Requests of web pages are refused.");
+  }
   const port = request.socket.localPort;
   if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) {
+    onRefused("the Host is not this API's");
     throw accessDenied(`The Host header must be 127.0.0.1:${port}.`);
   }
 }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 
 import { cloudPortTaken, cloudRunning, codeOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { Refusals } from "../lib/refusals.ts";
 import { deferred, Scope } from "../lib/scope.ts";
 import { Leftovers } from "../runtime/leftovers.ts";
 import { Api } from "./api.ts";
@@ -80,6 +81,7 @@ async function openIn(
   const codes = await CodeStore.open(stateDir);
   const s3 = await S3Store.open(stateDir);
   const logs = scope.use(await FunctionLogs.open({ dir: join(stateDir, "logs"), log }));
+  const refusals = new Refusals();
   // Known once the API listens, before anything can be invoked.
   let endpoint = "";
   const environments = scope.use(
@@ -90,6 +92,7 @@ async function openIn(
       endpoint: () => endpoint,
       limits: options.limits,
       write: (name, line) => logs.write(name, line),
+      onRefused: refusals.at("a Runtime API of the local cloud"),
       log,
     }),
   );
@@ -108,7 +111,9 @@ async function openIn(
     invoke: environments.invoke.bind(environments),
     invokeLater: later.add.bind(later),
   };
-  const urls = scope.use(FunctionUrls.open({ states, invoker, log }));
+  const urls = scope.use(
+    FunctionUrls.open({ states, invoker, onRefused: refusals.at("a function URL"), log }),
+  );
   // Whoever changed the state need not wait until old packages are gone.
   let collected = Promise.resolve();
   scope.defer(() => collected);
@@ -138,6 +143,7 @@ async function openIn(
     environments: environments.count,
     queued: environments.queued,
     asyncPending: later.pending,
+    refusals: refusals.list(),
   });
   const port = options.port ?? states.state.port;
   const api = scope.use(
@@ -146,6 +152,7 @@ async function openIn(
       s3,
       port,
       status,
+      onRefused: refusals.at("the local cloud's API"),
       codeFile: (target) => links.read(target),
       log,
     }).catch((error: unknown) => {

@@ -35,6 +35,8 @@ export type EnvironmentsOptions = {
   readonly limits: Limits;
   /** To a function's log. */
   write(functionName: string, line: string): void | Promise<void>;
+  /** Told why an environment's port refused a call that was not of its process. */
+  readonly onRefused: (reason: string) => void;
   readonly log: Log;
 };
 
@@ -211,6 +213,7 @@ export class Environments {
       session: openSession(states.state, role, lambda.name, SESSION_SECONDS),
       endpoint: endpoint(),
       write: (line) => this.#options.write(lambda.name, line),
+      onRefused: this.#options.onRefused,
       log,
     });
     sandbox.onExit(() => this.#exited(sandbox));

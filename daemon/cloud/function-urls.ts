@@ -20,6 +20,8 @@ import type { FunctionUrl, LambdaFunction } from "./state.ts";
 export type FunctionUrlsOptions = {
   readonly states: StateFile;
   readonly invoker: Pick<Invoker, "invoke">;
+  /** Told why a request was refused that no function may see. */
+  readonly onRefused: (reason: string) => void;
   readonly log: Log;
 };
 
@@ -146,7 +148,10 @@ export class FunctionUrls {
     const { host } = request.headers;
     if (lambda === undefined || url === undefined)
       return urlError(404, "Not Found", "ResourceNotFoundException");
-    if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) return FORBIDDEN;
+    if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) {
+      this.#options.onRefused("the Host is not this URL's");
+      return FORBIDDEN;
+    }
     if (url.cors !== undefined && isPreflight(request)) return preflight(request, url.cors);
     if (url.authType === "NONE" && !allowsPublicUrl(lambda)) return FORBIDDEN;
     const body = await readBody(request);

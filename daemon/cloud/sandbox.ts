@@ -23,6 +23,7 @@ export type SandboxOptions = {
   readonly endpoint: string;
   /** Of the function's log; a promise holds its output back. */
   write(line: string): void | Promise<void>;
+  readonly onRefused: (reason: string) => void;
   readonly log: Log;
 };
 
@@ -55,6 +56,7 @@ export class Sandbox {
         return options.write(text);
       },
       leftovers: options.leftovers,
+      onRefused: options.onRefused,
       log: options.log,
     });
     return new Sandbox(options, environment, log);

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cloudFailed, cloudNotStopped, messageOf } from "../lib/errors.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { lockHolder } from "./lock.ts";
+import type { Refused } from "../lib/refusals.ts";
 import { isAlive } from "../lib/process-identity.ts";
 import { signRequest } from "./sigv4.ts";
 
@@ -41,6 +42,7 @@ export type CloudStatus = Serving & {
   readonly queued: number;
   /** Asynchronous invocations that wait, run or wait for a retry. */
   readonly asyncPending: number;
+  readonly refusals: readonly Refused[];
 };
 
 const START_MS = 20_000;
@@ -107,7 +109,9 @@ export async function stopServing(serving: Serving): Promise<void> {
   throw cloudNotStopped(serving.pid);
 }
 
-export async function askStatus(serving: Serving): Promise<CloudStatus> {
+export async function askStatus(
+  serving: Pick<Serving, "endpoint" | "region" | "accessKeyId" | "secretAccessKey">,
+): Promise<CloudStatus> {
   const url = new URL("/livedev/status", serving.endpoint);
   const headers = await signRequest({ method: "GET", url }, serving, serving.region, "lambda");
   const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });

@@ -40,6 +40,8 @@ export type FunctionsOptions = {
   readonly record: RecordEvent;
   /** Told when the files that matter are others than before. */
   readonly onInputs?: () => void;
+  /** Told why a worker's port refused a call that was not its worker's. */
+  readonly onRefused?: (reason: string) => void;
   readonly limits?: Partial<Limits>;
   /** The daemon's own environment; a few variables of it reach workers. */
   readonly machine?: Readonly<Record<string, string | undefined>>;
@@ -90,6 +92,7 @@ export class Functions implements AsyncDisposable {
       env: ofTheMachine(this.#machine),
       leftovers,
       processes,
+      onRefused: options.onRefused,
       log: options.log,
     });
     this.#scope.defer(() => processes.close());

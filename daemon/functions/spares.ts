@@ -22,6 +22,7 @@ export class Spares {
   readonly #leftovers: Leftovers;
   readonly #processes: Processes;
   readonly #env: Readonly<Record<string, string>>;
+  readonly #onRefused: ((reason: string) => void) | undefined;
   readonly #log: Log;
   readonly #byNode = new Map<string, Promise<Spare>[]>();
   #closed = false;
@@ -33,6 +34,7 @@ export class Spares {
     env: Readonly<Record<string, string>>;
     leftovers: Leftovers;
     processes: Processes;
+    onRefused?: ((reason: string) => void) | undefined;
     log: Log;
   }) {
     this.#count = options.count;
@@ -40,6 +42,7 @@ export class Spares {
     this.#env = options.env;
     this.#leftovers = options.leftovers;
     this.#processes = options.processes;
+    this.#onRefused = options.onRefused;
     this.#log = options.log;
   }
 
@@ -106,6 +109,7 @@ export class Spares {
       onOutput: (line) => print(line),
       leftovers: this.#leftovers,
       processes: this.#processes,
+      onRefused: this.#onRefused,
       log: this.#log,
     });
     return { environment, listen: (listener) => (print = listener) };

@@ -32,6 +32,8 @@ export type RpcOptions = {
   readonly follow: Follow;
   /** livedev's version, for `rpc.discover`. */
   readonly version: string;
+  /** Told why a WebSocket was refused. */
+  readonly onRefused?: (reason: string) => void;
   readonly log: Log;
   /** A subscriber that reads nothing for so long is told `slow`. */
   readonly slowMs?: number;
@@ -146,6 +148,9 @@ export class Rpc implements AsyncDisposable {
     if (this.#scope.closed) return refuse(socket, "503 Service Unavailable");
     // No browser can reach a Unix socket by itself: an Origin means that something forwards web pages here.
     if (request.url !== PATH || request.headers.origin !== undefined) {
+      this.#options.onRefused?.(
+        request.url === PATH ? "a web page sent it" : "there is no WebSocket at its path",
+      );
       return refuse(socket, "404 Not Found");
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {

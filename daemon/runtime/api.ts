@@ -22,6 +22,12 @@ const ERROR_BODY = "lambda-runtime-function-error-body";
 const ENVIRONMENT = "Livedev-Environment";
 const RESPONSE_MODE = "lambda-runtime-function-response-mode";
 
+export type RuntimeApiOptions = {
+  /** Told why a call was refused that is not of the process behind this port. */
+  readonly onRefused?: ((reason: string) => void) | undefined;
+  readonly log: Log;
+};
+
 export class RuntimeApi {
   /** Waits for what was printed before an answer; set by the environment. */
   drain: () => Promise<void> = async () => undefined;
@@ -32,10 +38,10 @@ export class RuntimeApi {
   readonly #server: Server;
   readonly #session = new Session(() => this.onIdle());
   readonly #guard: Guard;
-  readonly #log: Log;
+  readonly #options: RuntimeApiOptions;
   readonly #ended = deferred<(requestId: string | undefined) => BufferedAnswer>();
 
-  static async open(options: { log: Log }): Promise<RuntimeApi> {
+  static async open(options: RuntimeApiOptions): Promise<RuntimeApi> {
     const server = createServer({
       // A runtime polls and computes for as long as it likes: no limit of Node's may cut its connections.
       requestTimeout: 0,
@@ -46,17 +52,17 @@ export class RuntimeApi {
       server.once("error", reject);
       server.listen({ host: "127.0.0.1", port: 0 }, resolve);
     });
-    return new RuntimeApi(server, options.log);
+    return new RuntimeApi(server, options);
   }
 
-  private constructor(server: Server, log: Log) {
+  private constructor(server: Server, options: RuntimeApiOptions) {
     this.#server = server;
-    this.#log = log;
+    this.#options = options;
     this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     this.#guard = new Guard(this.address);
     server.on("request", (request, response) => {
       this.#serve(request, response).catch((error: unknown) => {
-        this.#log.error({ err: error, url: request.url }, "runtime api");
+        options.log.error({ err: error, url: request.url }, "runtime api");
         response.destroy();
       });
     });
@@ -113,7 +119,11 @@ export class RuntimeApi {
     response.on("error", () => undefined);
     const refusal = await this.#guard.refusal(request);
     if (refusal !== undefined) {
-      this.#log.warn({ url: request.url, host: request.headers.host, refusal }, "runtime api call refused");
+      this.#options.onRefused?.(refusal);
+      this.#options.log.warn(
+        { url: request.url, host: request.headers.host, refusal },
+        "runtime api call refused",
+      );
       return refuse(request, response, { status: 403, errorType: "Forbidden", errorMessage: refusal });
     }
     const path = request.url?.startsWith(PREFIX) === true ? request.url.slice(PREFIX.length) : "";

@@ -44,6 +44,8 @@ export type EnvironmentOptions = {
   readonly leftovers?: Leftovers;
   /** The thread that holds the process; this one, where absent. */
   readonly processes?: Processes;
+  /** Told why the Runtime API refused a call that was not of the process. */
+  readonly onRefused?: ((reason: string) => void) | undefined;
   readonly log: Log;
 };
 
@@ -60,7 +62,7 @@ export class ExecutionEnvironment {
 
   static async open(options: EnvironmentOptions): Promise<ExecutionEnvironment> {
     const scope = new Scope();
-    const api = scope.use(await RuntimeApi.open({ log: options.log }));
+    const api = scope.use(await RuntimeApi.open(options));
     try {
       const mark = randomUUID();
       const { command, cwd, env, ipc = false, maxLineBytes = MAX_LINE_BYTES, leftovers } = options;

@@ -19,15 +19,15 @@ export class Guard {
 
   /** Why this request is refused. */
   async refusal(request: IncomingMessage): Promise<string | undefined> {
-    if (request.headers.host !== this.#address) return "Host is not this Runtime API";
-    if (request.headers.origin !== undefined) return "a web page may not call a Runtime API";
+    if (request.headers.host !== this.#address) return "the Host is not this Runtime API's";
+    if (request.headers.origin !== undefined) return "a web page sent it";
     const { socket } = request;
     let ours = this.#peers.get(socket);
     if (ours === undefined) {
       ours = peerIsOurs(socket);
       this.#peers.set(socket, ours);
     }
-    return (await ours) ? undefined : "the caller is another user";
+    return (await ours) ? undefined : "another user sent it";
   }
 }
 

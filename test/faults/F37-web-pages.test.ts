@@ -131,6 +131,7 @@ t.test(
     ]);
     // Without keys, from this machine, with the right Host: refused too.
     for (const path of ["/2015-03-31/functions", "/livedev/status"]) {
+      counts["cloud"] += 1;
       t.ok((await send({ port: portOf(cloud.endpoint) }, { path, headers: {} })).status >= 400, path);
     }
 
@@ -161,11 +162,24 @@ t.test(
       counts["bridge"] += 1;
     }
 
+    // Each worker and each environment of the cloud has a port of its own.
+    t.equal((await rig.livedev("invoke", "Echo", "--event", "1")).stdout.trim(), "1");
+    const runtimes = await runtimePorts(rig);
+    t.ok(runtimes.length >= 2, "a worker's and an environment's");
+    counts["Runtime API"] = 0;
+    for (const port of runtimes) {
+      counts["Runtime API"] += await refuses(t, port, [
+        "/2018-06-01/runtime/invocation/next",
+        "/2018-06-01/runtime/init/error",
+      ]);
+    }
+
     const { socket } = JSON.parse(rig.read(`.livedev/${rig.stage}/daemon.json`)) as { socket: string };
     const upgrade = attacks(0)["a cross-site WebSocket"];
     if (upgrade !== undefined) {
       const { status } = await send({ socketPath: socket }, { ...upgrade, path: "/rpc" });
       t.equal(status, 404, "a forwarded control socket takes no WebSocket of a page");
+      counts["control socket"] = 1;
     }
 
     const after = await client.call("daemon.status", {});
@@ -175,9 +189,45 @@ t.test(
       "nothing was changed",
     );
     t.equal((await rig.livedev("invoke", "Echo", "--event", "1")).stdout.trim(), "1", "and all goes on");
+
+    const told = await refusedBy(rig);
+    t.same(told, counts, "doctor tells of each");
     t.comment(JSON.stringify(counts));
   },
 );
+
+/** The ports behind which the rig's processes poll. */
+async function runtimePorts(rig: Rig): Promise<number[]> {
+  const addresses = (await rig.processes()).flatMap(({ pid }) => {
+    const [, address] = /(?:^|\0)AWS_LAMBDA_RUNTIME_API=([^\0]*)/.exec(environmentOf(pid)) ?? [];
+    return address === undefined ? [] : [address];
+  });
+  return [...new Set(addresses)].map((address) => Number(address.split(":")[1]));
+}
+
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** What `livedev doctor` says of each kind of port. */
+async function refusedBy(rig: Rig): Promise<Record<string, number>> {
+  const { stdout } = await rig.livedev("doctor", "--json");
+  const counts: Record<string, number> = {};
+  for (const line of stdout.trim().split("\n")) {
+    const { id, title } = JSON.parse(line) as { id: string; title: string };
+    const [, count, port = ""] = /^(\d+) requests? (?:was|were) refused at ([^:]+):/.exec(title) ?? [];
+    if (id !== "refused" || count === undefined) continue;
+    const kind =
+      { "the local cloud's API": "cloud", "a function URL": "function URL", "the bridge": "bridge" }[port] ??
+      (port.includes("Runtime API") ? "Runtime API" : port.replace(/^the /, ""));
+    counts[kind] = (counts[kind] ?? 0) + Number(count);
+  }
+  return counts;
+}
 
 t.test("F37: no port of ours is open to the network", async (t) => {
   await using rig = Rig.open({ files: PAGES });
