@@ -20,6 +20,7 @@ type Options = Common & {
   readonly file?: string;
   readonly edit?: boolean;
   readonly diff?: boolean;
+  readonly reveal?: boolean;
 };
 
 export function replayCommand(cli: Cli): Command {
@@ -37,6 +38,7 @@ export function replayCommand(cli: Cli): Command {
     .argument("<id>", "its number in the list, or its request id")
     .option("--edit", "opens the event, nothing sealed, in your editor first")
     .option("--diff", "shows how the two answers differ, in place of the new one")
+    .option("--reveal", "shows the answer as it was given, nothing sealed")
     .option("--event <json>", "another event")
     .option("--file <path>", "another event, from a file; - is stdin")
     .action(
@@ -52,9 +54,14 @@ export function replayCommand(cli: Cli): Command {
           { signal },
         );
         const exit = answer.status === "ok" ? EXIT.done : EXIT.functionError;
-        if (options.diff === true) await printDiff(client, id, answer, options);
-        else if (options.json === true) printJson(answer);
-        else printAnswer(answer.payload, exit, `${duration(answer.durationMs)}, invocation ${answer.id}`);
+        const { text, sealed } = await answerOf(client, answer.id, options, answer.payload);
+        const shown = { ...answer, payload: text };
+        if (options.diff === true) await printDiff(client, id, { answer, shown }, options);
+        else if (options.json === true) printJson(shown);
+        else {
+          printAnswer(text, exit, `${duration(answer.durationMs)}, invocation ${answer.id}`);
+          if (sealed) note("Parts of it are sealed: --reveal shows them.");
+        }
         return exit;
       }),
     );
@@ -84,22 +91,38 @@ async function recordedEvent(
   return event.text;
 }
 
+/** As history shows it; byte for byte where nothing of it is sealed. The event was somebody's, so may its answer be. */
+async function answerOf(
+  client: LivedevClient,
+  id: number | string,
+  { reveal }: Options,
+  whole?: string,
+): Promise<{ readonly text: string; readonly sealed: boolean }> {
+  if (reveal === true && whole !== undefined) return { text: whole, sealed: false };
+  const { answer } = await client.call("invocation.get", { id, reveal: reveal === true });
+  const sealed = answer?.sealed === true;
+  return { text: sealed ? answer.text : (whole ?? answer?.text ?? ""), sealed };
+}
+
 async function printDiff(
   client: LivedevClient,
   id: number | string,
-  answer: RpcResult<"invocation.replay">,
+  { answer, shown }: Record<"answer" | "shown", RpcResult<"invocation.replay">>,
   options: Options,
 ): Promise<void> {
   const old = await client.call("invocation.get", { id, reveal: true });
-  const before = old.answer?.text;
-  const diff = answerDiff(before ?? "", answer.payload);
+  const before = old.answer === undefined ? undefined : (await answerOf(client, id, options)).text;
+  const same = answerDiff(old.answer?.text ?? "", answer.payload) === undefined;
   if (options.json === true) {
-    printJson({ ...answer, before: before ?? null, same: diff === undefined });
+    printJson({ ...shown, before: before ?? null, same });
     return;
   }
+  const diff = same ? undefined : answerDiff(before ?? "", shown.payload);
   const facts = `${old.status} then, ${answer.status} now, in ${duration(answer.durationMs)}, invocation ${answer.id}`;
   if (before === undefined) note("It got no answer then.");
-  if (diff === undefined) note(`The answers are the same (${facts}).`);
+  if (same) note(`The answers are the same (${facts}).`);
+  else if (diff === undefined)
+    note(`The answers differ in sealed parts alone: --reveal shows them (${facts}).`);
   else {
     print(diff);
     note(facts);

@@ -100,7 +100,7 @@ async function write(order: PackageOrder): Promise<Packaged> {
     else zip.addFile(source.file, source.path, options);
   }
   zip.end();
-  await pipeline(zip.outputStream, createWriteStream(order.out));
+  await pipeline(zip.outputStream, createWriteStream(order.out, { mode: 0o600 }));
   const hash = createHash("sha256");
   await pipeline(createReadStream(order.out), hash);
   return {

@@ -1,0 +1,104 @@
+/** F35: saves at bad moments and saves that are wrong, through the real watcher of the real daemon. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+
+import t from "tap";
+
+import { Watched } from "../support/live-stub.ts";
+import { Rig } from "../support/rig.ts";
+
+const CONFIG = `import { $config, aws } from "livedev";
+export default $config({
+  app: () => ({ name: "saves", home: "local" }),
+  async run() {
+    new aws.Function("Api", { handler: "src/api.handler", environment: { WORD: "first" } });
+  },
+});
+`;
+const API = (text: string) => `export const handler = async () => process.env.WORD + " ${text}";\n`;
+
+const FILES = { "livedev.config.ts": CONFIG, "src/api.ts": API("one") };
+
+t.test(
+  "F35: a config with a mistake is told once with its place, and the last good one serves on",
+  async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    await rig.start();
+    await using watched = await Watched.open(rig);
+    const invoke = async () => (await rig.livedev("invoke", "Api", "--event", "{}")).stdout.trim();
+    t.equal(await invoke(), '"first one"');
+
+    const mistakes = [
+      {
+        what: "a syntax error",
+        body: CONFIG.replace("environment:", "environment"),
+        says: /livedev\.config\.ts:5/,
+      },
+      {
+        what: "one that throws",
+        body: CONFIG.replace("    new aws", '    throw new Error("not today");\n    new aws'),
+        says: /livedev\.config\.ts:5: .*not today/,
+      },
+      {
+        what: "one that never returns",
+        body: CONFIG.replace("    new aws", "    for (;;) {}\n    new aws"),
+        says: /did not come to an end within 10 s/,
+      },
+    ];
+    let code = "one";
+    for (const { what, body, says } of mistakes) {
+      const before = watched.events.length;
+      rig.save("livedev.config.ts", body);
+      const failed = await watched.next(
+        "config.failed",
+        (event) => says.test(event.message) || says.test(`${event.file}:${event.line}: ${event.message}`),
+      );
+      t.ok(failed, what);
+      t.equal(await invoke(), `"first ${code}"`, `${what}: the last good config serves`);
+      t.match((await rig.livedev("status")).stdout, says, `${what}: status says so`);
+      code = what;
+      rig.save("src/api.ts", API(code));
+      await watched.next("build.finished", () => watched.events.length > before);
+      while ((await invoke()) !== `"first ${what}"`) await wait(5);
+      t.equal(
+        watched.events.slice(before).filter(({ type }) => type === "config.failed").length,
+        1,
+        `${what}: it is told once`,
+      );
+    }
+
+    rig.save("livedev.config.ts", CONFIG.replace("first", "second"));
+    while ((await invoke()) !== '"second one that never returns"') await wait(5);
+    t.match((await rig.livedev("status", "--json")).stdout, /"state":"ready"/);
+  },
+);
+
+t.test(
+  "F35: two saves 5 ms apart, a save during a build, a file deleted and restored: the last wins",
+  async (t) => {
+    await using rig = Rig.open({ files: FILES });
+    await rig.start();
+    await using client = await rig.connect();
+    const invoke = async () =>
+      (await client.call("function.invoke", { functionName: "Api", event: "{}" })).payload;
+    t.equal(await invoke(), '"first one"');
+    let counted = 0;
+    for (let round = 0; round < 20; round += 1) {
+      rig.save("src/api.ts", API(`early ${round}`));
+      await wait(round % 10);
+      if (round % 4 === 3) rmSync(join(rig.project, "src/api.ts"));
+      rig.save("src/api.ts", API(`late ${round}`));
+      while ((await invoke()) !== `"first late ${round}"`) await wait(2);
+      // And it stays so: nothing that was being built comes afterwards.
+      for (let more = 0; more < 3; more += 1) t.equal(await invoke(), `"first late ${round}"`);
+      counted += 1;
+    }
+    t.comment(`${counted} pairs of saves, 0 to 9 ms apart`);
+
+    rmSync(join(rig.project, "src/api.ts"));
+    while (!(await invoke()).includes("src/api")) await wait(2);
+    rig.save("src/api.ts", API("restored"));
+    while ((await invoke()) !== '"first restored"') await wait(2);
+  },
+);
