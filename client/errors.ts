@@ -160,6 +160,22 @@ export const eventNotJson = (where: string, reason: string) =>
 export const oneEventOnly = () =>
   new LivedevError("cli.usage", "There is more than one event.", "Give one of --event, --file and -.");
 
+// ---- secrets
+
+export const secretOnCommandLine = (name: string) =>
+  new LivedevError(
+    "cli.usage",
+    "A secret's value does not belong on a command line: it now stands in your shell's history, and stood in `ps`.",
+    `Run \`livedev secret set ${name}\`, which asks for it, or give it on stdin.`,
+  );
+
+/** Said beside the command's own output. */
+export const secretUnknown = (name: string) =>
+  `livedev.config.ts names no secret ${name} yet: write new Secret("${name}") there, and link it.`;
+
+export const nothingToLoad = (file: string) =>
+  new LivedevError("cli.usage", `${file} holds no secret.`, "Write a line NAME=value for each.");
+
 export const fileUnreadable = (file: string, reason: string) =>
   new LivedevError("file.unreadable", `${file} cannot be read: ${reason}.`, "Is the path right?");
 

@@ -15,16 +15,26 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
 import { STATE_FOLDER } from "../proto/discovery.ts";
 import type { LivedevEvent } from "../proto/events.ts";
-import type { DaemonStatus, FunctionStatus } from "../proto/rpc.ts";
+import type { DaemonStatus, FunctionStatus, RpcResult } from "../proto/rpc.ts";
 
 import { Announcement } from "./announcement.ts";
 import { Bridge } from "./bridge/bridge.ts";
 import { Config, type ConfigResult } from "./config/config.ts";
 import { resolveStage } from "./config/stage.ts";
 import { Credentials } from "./credentials/credentials.ts";
+import { LocalSecrets } from "./credentials/local-secrets.ts";
+import type { SecretStore } from "./credentials/secrets.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
 import { Functions } from "./functions/functions.ts";
-import { Home, type DeployResult, type Place, type Planned, type StageState, type Standing } from "./home.ts";
+import {
+  Home,
+  isLocal,
+  type DeployResult,
+  type Place,
+  type Planned,
+  type StageState,
+  type Standing,
+} from "./home.ts";
 import { Invocations, type Run } from "./invocations/invocations.ts";
 import {
   codeOf,
@@ -46,13 +56,14 @@ import { VERSION } from "./lib/programs.ts";
 import { Refusals, type Refused } from "./lib/refusals.ts";
 import { deferred, Scope } from "./lib/scope.ts";
 import { urlsOf } from "./known.ts";
-import { linked } from "./links.ts";
+import { linked, lookupOf, type Lookup } from "./links.ts";
 import { methods } from "./methods.ts";
 import { controlSocket, registryEntry } from "./rpc/place.ts";
 import { Rpc } from "./rpc/rpc.ts";
 import { prepareSocket } from "./rpc/socket.ts";
 import { StateLock } from "./store/lock.ts";
 import { Settings } from "./store/settings.ts";
+import { StageSecrets, type SecretValues } from "./stage-secrets.ts";
 import { Store } from "./store/store.ts";
 import { Watch, type Batch } from "./watch/watch.ts";
 
@@ -91,6 +102,10 @@ const CONFIG_WAIT_MS = 1_000;
 /** How long running invocations may take to finish when the daemon was asked to end. */
 const DRAIN_MS = 10_000;
 const LOCK_FILE = "lock";
+/** Beside the stages, of which none begins so. */
+const SECRETS_FOLDER = "_secrets";
+/** How long an event waits for secrets that are being read from AWS. */
+const SECRETS_WAIT_MS = 5_000;
 /** And how long where the project or the daemon's state was deleted. */
 const GONE_DRAIN_MS = 3_000;
 
@@ -108,6 +123,10 @@ export class Daemon {
   readonly #key: StageKey;
   readonly #kept: Settings<Kept>;
   readonly #credentials = new Credentials();
+  readonly #secrets = new StageSecrets({
+    store: () => this.#secretStore(),
+    changed: () => this.#secretsChanged(),
+  });
   readonly #ended = deferred<void>();
   /** Settles with the first load of the config, good or bad. */
   readonly #configured = deferred<void>();
@@ -132,6 +151,7 @@ export class Daemon {
   /** Somebody asked for the next run of the deployment, and said this. */
   #byHand: { readonly replaceCode: boolean } | undefined;
   #rewatching = false;
+  #followingSecrets = false;
   #drainMs = DRAIN_MS;
 
   /** As the last good config had it: stubs of a killed daemon come back before this one has loaded any. */
@@ -410,6 +430,9 @@ export class Daemon {
     await untilAborted(this.#configuredApp(), signal);
     // A config that was saved before the event came counts for it; one that takes its time does not hold it up.
     await Promise.race([this.#configuring.idle(), wait(CONFIG_WAIT_MS, undefined, { ref: false })]);
+    if (this.#app?.secrets.length !== 0) {
+      await Promise.race([this.#secrets.settled(), wait(SECRETS_WAIT_MS, undefined, { ref: false })]);
+    }
     signal.throwIfAborted();
     const environment = this.#credentials.freshest(request.functionName, request.environment);
     return this.#functions.run({ ...request, environment }, signal);
@@ -447,6 +470,7 @@ export class Daemon {
     const place = { name, stage, home, region, removal };
     const removable = JSON.parse(JSON.stringify({ ...place, profile, endpoint, protect })) as Removable;
     this.#kept.set({ app: name, home, retryable, removable });
+    this.#readSecrets(app);
     this.#applyFunctions();
     this.store.record({ type: "config.loaded", tookMs, functions: app.functions.map(({ name }) => name) });
     // What went wrong stands in the status and in history; the next change tries again.
@@ -465,7 +489,60 @@ export class Daemon {
     if (app === undefined) return;
     const { name, stage, region } = app;
     this.#credentials.keepOnly(app.functions.map((wanted) => wanted.name));
-    this.#functions.apply(linked(app, this.#deployed, this.#outputs), { name, stage, region });
+    this.#functions.apply(linked(app, this.lookup(app)), { name, stage, region });
+  }
+
+  /** What components give, as far as the stage stands and its secrets are set. */
+  lookup(app: WantedApp): Lookup {
+    const [deployed, outputs] = [this.#deployed, this.#outputs];
+    return lookupOf(app, { deployed, outputs, secrets: this.#secrets.values });
+  }
+
+  // ---- secrets
+
+  /** @throws LivedevError */
+  async listSecrets(reveal: boolean): Promise<RpcResult<"secret.list">> {
+    const app = await this.#configuredApp();
+    await this.#secrets.read();
+    return this.#secrets.list(app, reveal);
+  }
+
+  /** @throws LivedevError */
+  async setSecrets(values: SecretValues, fallback: boolean): Promise<void> {
+    await this.#secrets.set(fallback ? "fallback" : "stage", values);
+    this.store.record({ type: "secret.changed", names: Object.keys(values), fallback, how: "set" });
+  }
+
+  /** @throws LivedevError */
+  async removeSecret(name: string, fallback: boolean): Promise<boolean> {
+    const removed = await this.#secrets.remove(fallback ? "fallback" : "stage", name);
+    if (removed) this.store.record({ type: "secret.changed", names: [name], fallback, how: "removed" });
+    return removed;
+  }
+
+  /** Read before anything of the app runs; from AWS that takes its time, and an event waits for it. */
+  #readSecrets(app: WantedApp): void {
+    if (app.secrets.length === 0) return;
+    this.#secrets.read().catch((error: unknown) => {
+      if (!this.#scope.closed) this.#log.warn({ reason: messageOf(error) }, "the secrets cannot be read");
+    });
+  }
+
+  async #secretStore(): Promise<SecretStore> {
+    const app = await this.#configuredApp();
+    if (!isLocal(app)) return (await this.openHome(app)).secrets;
+    const local = new LocalSecrets(join(this.project, STATE_FOLDER, SECRETS_FOLDER), this.stage);
+    if (!this.#followingSecrets) {
+      this.#followingSecrets = true;
+      await local.follow(() => this.#readSecrets(app), this.#scope.signal);
+    }
+    return local;
+  }
+
+  #secretsChanged(): void {
+    if (this.#scope.closed) return;
+    this.store.conceal(Object.values(this.#secrets.values));
+    this.#applyFunctions();
   }
 
   #inputsChanged(): void {

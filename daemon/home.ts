@@ -7,6 +7,8 @@ import type { WantedApp } from "../proto/app.ts";
 import { Aws } from "./aws/aws.ts";
 import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
 import { askStatus } from "./cloud/serving.ts";
+import { SsmSecrets } from "./credentials/ssm-secrets.ts";
+import type { SecretStore } from "./credentials/secrets.ts";
 import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
 import { Lease, type Holder, type LeaseOptions } from "./deploy/lease.ts";
 import { bundleForRelease } from "./functions/release.ts";
@@ -92,6 +94,12 @@ export class Home {
     this.deploy = parts.deploy;
   }
 
+  /** Where an app of AWS keeps them; one of the local cloud needs no home for that. */
+  get secrets(): SecretStore {
+    const { name, stage } = this.#options.app;
+    return new SsmSecrets(this.#aws, { app: name, stage });
+  }
+
   /** The stage's lease is ours from here on, until it is lost or this closes. @throws LivedevError `stage.held` */
   async hold(takeOver: boolean): Promise<void> {
     const acquiring = (this.#lease ??= this.#acquire(takeOver));
@@ -156,7 +164,7 @@ export class Home {
 }
 
 /** With an endpoint of one's own, that is home. */
-const isLocal = ({ home, endpoint }: Place) => home === "local" && endpoint === undefined;
+export const isLocal = ({ home, endpoint }: Place) => home === "local" && endpoint === undefined;
 
 function keyOf({ name, stage, home, region, profile, endpoint }: Place): string {
   return JSON.stringify([name, stage, home, region, profile, endpoint]);

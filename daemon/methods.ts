@@ -80,6 +80,17 @@ export function methods(daemon: Daemon): MethodTable {
       return {};
     },
 
+    "secret.list": ({ reveal }) => daemon.listSecrets(reveal ?? false),
+
+    async "secret.set"({ values, fallback }) {
+      await daemon.setSecrets(values, fallback ?? false);
+      return {};
+    },
+
+    async "secret.remove"({ name, fallback }) {
+      return { removed: await daemon.removeSecret(name, fallback ?? false) };
+    },
+
     "function.list": async () => daemon.functionStates(),
 
     async "function.invoke"({ functionName, event, type }, { signal }) {

@@ -146,6 +146,14 @@ export type LivedevEvent =
       readonly tookMs: number;
       readonly urls: Readonly<Record<string, string>>;
     }
+  // secrets, by name alone
+  | {
+      readonly type: "secret.changed";
+      readonly names: readonly string[];
+      /** Of the app's fallback, which counts where a stage has no value of its own. */
+      readonly fallback: boolean;
+      readonly how: "set" | "removed";
+    }
   /** Another daemon has taken the stage over, or its lease could not be renewed. */
   | { readonly type: "stage.lost"; readonly message: string }
   | { readonly type: "deploy.failed"; readonly step?: string; readonly message: string };

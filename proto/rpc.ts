@@ -143,6 +143,15 @@ const stageState = z.object({
   code: z.record(z.string(), z.object({ key: z.string(), sha256: z.string(), handler: z.string() })),
 });
 
+const secret = z.object({
+  name: z.string(),
+  from: z
+    .enum(["stage", "fallback", "placeholder", "nowhere"])
+    .describe("Whose value counts. `placeholder`: the one that stands in the config."),
+  inConfig: z.boolean().describe("Whether the config names it."),
+  value: z.string().optional().describe("Only where `reveal` asked for it, and not of a placeholder."),
+});
+
 const none = z.strictObject({});
 
 export const RPC = {
@@ -240,6 +249,24 @@ export const RPC = {
     summary: "Puts an exported state in place of the stage's.",
     params: z.strictObject({ state: stageState }),
     result: z.object({}),
+  },
+  "secret.list": {
+    summary: "The app's secrets, and which of them have a value in the stage.",
+    params: z.strictObject({ reveal: z.boolean().optional().describe("With their values.") }),
+    result: z.array(secret),
+  },
+  "secret.set": {
+    summary: "Sets secrets. Functions have the new values from their next event on.",
+    params: z.strictObject({
+      values: z.record(z.string(), z.string()).describe("By name."),
+      fallback: z.boolean().optional().describe("For all stages of the app that have no value of their own."),
+    }),
+    result: z.object({}),
+  },
+  "secret.remove": {
+    summary: "Takes a secret's value away.",
+    params: z.strictObject({ name: z.string(), fallback: z.boolean().optional() }),
+    result: z.object({ removed: z.boolean().describe("False where there was none.") }),
   },
   "function.list": { summary: "The app's functions.", params: none, result: z.array(functionStatus) },
   "function.invoke": {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 
 import { eventNotJson, fileUnreadable, messageOf, oneEventOnly } from "../errors.ts";
+import { readStdin } from "./stdin.ts";
 
 export type EventOptions = {
   readonly event?: string;
@@ -26,12 +27,6 @@ export function checked(text: string, where: string): string {
   } catch (error) {
     throw eventNotJson(where, messageOf(error));
   }
-}
-
-async function readStdin(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return withoutMark(Buffer.concat(chunks).toString());
 }
 
 function readFile(file: string): string {

@@ -12,6 +12,7 @@ import { logsCommand } from "./logs.ts";
 import { planCommand } from "./plan.ts";
 import { removeCommand } from "./remove.ts";
 import { replayCommand } from "./replay.ts";
+import { secretCommand } from "./secret.ts";
 import { stateCommand } from "./state.ts";
 import { statusCommand } from "./status.ts";
 import { waitCommand } from "./wait.ts";
@@ -34,6 +35,7 @@ await new Cli("livedev").main(
     deployCommand,
     removeCommand,
     stateCommand,
+    secretCommand,
     waitCommand,
     listCommand,
     doctorCommand,

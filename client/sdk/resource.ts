@@ -41,8 +41,20 @@ function read(name: string): Record<string, unknown> {
   const before = parsed.get(name);
   if (before?.text === text) return before.value;
   const value = JSON.parse(text) as Record<string, unknown>;
+  if (value["type"] === "sst.sst.Secret" && value["value"] === null) withoutValue(name, value);
   parsed.set(name, { text, value });
   return value;
+}
+
+/** Where it is read, not where `Resource` is listed. */
+function withoutValue(name: string, secret: Record<string, unknown>): void {
+  const get = (): never => {
+    const { stage } = JSON.parse(environment()[`${PREFIX}App`] ?? "{}") as { stage?: string };
+    throw new Error(
+      `Resource.${name}.value: the secret ${name} has no value in stage ${stage}. Set it: \`livedev secret set ${name}\`.`,
+    );
+  };
+  Object.defineProperty(secret, "value", { get, enumerable: true, configurable: true });
 }
 
 function missing(name: string): Error {

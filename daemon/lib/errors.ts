@@ -609,6 +609,36 @@ export const stageProtected = (app: string, stage: string) =>
     "Take `protect` out of livedev.config.ts first.",
   );
 
+// ---- links and secrets
+
+export const secretBroken = (name: string, file: string) =>
+  new LivedevError(
+    "secret.broken",
+    `The secret ${name} cannot be opened: ${file} was changed, or sealed with another key.`,
+    `Set it anew: \`livedev secret set ${name}\`.`,
+  );
+
+export const secretNameInvalid = (name: string) =>
+  new LivedevError(
+    "secret.nameInvalid",
+    `${JSON.stringify(name)} cannot be a secret's name.`,
+    "Write letters, digits and _, at most 50, the first a letter: the name that the config gives it.",
+  );
+
+export const secretEmpty = (name: string) =>
+  new LivedevError(
+    "secret.empty",
+    `The value of ${name} is empty.`,
+    `\`livedev secret remove ${name}\` takes a value away.`,
+  );
+
+export const secretsMissing = (names: readonly string[], stage: string) =>
+  new LivedevError(
+    "secret.missing",
+    `${names.length === 1 ? `The secret ${names[0]} has` : `The secrets ${names.join(", ")} have`} no value in stage ${stage}.`,
+    names.map((name) => `\`livedev secret set ${name} --stage ${stage}\``).join(", "),
+  );
+
 export const stageKeyBroken = (file: string) =>
   new LivedevError(
     "stage.keyBroken",

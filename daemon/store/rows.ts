@@ -74,6 +74,7 @@ export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): Livede
     case "deploy.started":
     case "deploy.stepped":
     case "deploy.finished":
+    case "secret.changed":
       return event;
   }
 }
@@ -149,6 +150,7 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
       case "deploy.started":
       case "deploy.stepped":
       case "deploy.finished":
+      case "secret.changed":
       case "stage.lost":
       case "deploy.failed":
         break;

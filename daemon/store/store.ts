@@ -16,6 +16,7 @@ import { codeOf, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { Scope } from "../lib/scope.ts";
+import { Concealed } from "./concealed.ts";
 import {
   CHECK_AT_ONCE_BYTES,
   explain,
@@ -120,6 +121,7 @@ export class Store {
   readonly #retention: Retention;
   readonly #lookups: Lookups;
   readonly #lines = new LineRedactor();
+  readonly #concealed = new Concealed();
   readonly #scope = new Scope();
   readonly #watchers = new Set<(events: readonly RecordedEvent[]) => void>();
   /** Newest invocation of each request id whose row is not committed yet. */
@@ -298,6 +300,11 @@ export class Store {
     return this.#read(this.#reading, "unseal", { id });
   }
 
+  /** From now on these values stand in no row in clear. */
+  conceal(values: readonly string[]): void {
+    this.#concealed.set(values);
+  }
+
   // ---- watching
 
   /** Told of everything after its commit, in order. */
@@ -320,7 +327,7 @@ export class Store {
     this.#writer.push({
       seq: this.#lastSeq,
       at: Date.now(),
-      event: withoutSecrets(event, this.#lines),
+      event: withoutSecrets(this.#concealed.from(event), this.#lines),
       attachments,
     });
     return this.#lastSeq;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
-import { linked } from "../../daemon/links.ts";
+import { linked, lookupOf } from "../../daemon/links.ts";
 import { references, resolveOutputs, type WantedApp } from "../../proto/app.ts";
 import { configOf, documented } from "./snippets.ts";
 import { bad, good, load, project, type Files } from "./support.ts";
@@ -464,9 +464,12 @@ t.test("outputs are filled in where the stage stands, and an unknown variable is
        environment: { URL: $interpolate\`\${api.url}x\`, ARN: api.arn, FILES: files.name, JSON: $jsonStringify({ at: api.url }) },
      });`,
   );
-  const [, job] = linked(wanted, { Api: { functionArn: "arn:a", url: 'https://"a"/' } });
+  const [, job] = linked(
+    wanted,
+    lookupOf(wanted, { deployed: { Api: { functionArn: "arn:a", url: 'https://"a"/' } } }),
+  );
   t.strictSame(job?.environment, { URL: 'https://"a"/x', ARN: "arn:a", JSON: '{"at":"https://\\"a\\"/"}' });
-  t.strictSame(linked(wanted, {})[1]?.environment, {});
+  t.strictSame(linked(wanted, lookupOf(wanted, { deployed: {} }))[1]?.environment, {});
   const lookup = (ref: string) => ({ "Db.port": 5432, "Net.ids": ["a", "b"] })[ref];
   t.strictSame(resolveOutputs([out("Db.port"), out("Net.ids"), out("No.no")], lookup), [
     5432,

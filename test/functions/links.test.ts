@@ -1,7 +1,7 @@
 /** What links and outputs come to, as far as the stage stands. */
 import t from "tap";
 
-import { linked } from "../../daemon/links.ts";
+import { linked, lookupOf, type Known } from "../../daemon/links.ts";
 import { OUTPUT, type WantedApp } from "../../proto/app.ts";
 import { wanted } from "./rig.ts";
 
@@ -25,8 +25,8 @@ t.test(
       removal: "remove",
       functions: [wanted("Api", { link }), wanted("Other")],
     };
-    const properties = (deployed: Parameters<typeof linked>[1]) =>
-      linked(app, deployed)[0]?.link[0]?.properties;
+    const properties = (deployed: Known["deployed"]) =>
+      linked(app, lookupOf(app, { deployed }))[0]?.link[0]?.properties;
     t.same(properties({}), { name: "other", nested: [null] });
     t.same(properties({ Other: { functionArn: "arn" } }), { name: "other", nested: [null] });
     t.same(properties({ Other: { functionArn: "arn", url: "http://127.0.0.1:1/" } }), {

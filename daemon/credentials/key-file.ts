@@ -1,0 +1,42 @@
+/** A key of 32 bytes in a file of its own, drawn at its first use; nobody else may read it. */
+import { randomBytes } from "node:crypto";
+import { chmod, link, mkdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { codeOf, stageKeyBroken } from "../lib/errors.ts";
+
+const BYTES = 32;
+
+/** Two who ask at once get the same one. @throws LivedevError where the file holds something else. */
+export async function loadKey(file: string): Promise<Buffer> {
+  const kept = await read(file);
+  if (kept !== undefined) return kept;
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const draft = `${file}.${process.pid}.${randomBytes(4).toString("hex")}`;
+  await writeFile(draft, `${randomBytes(BYTES).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
+  try {
+    // A link, not a rename: the first one stays, whole, and the second sees that it is there.
+    await link(draft, file);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  } finally {
+    await unlink(draft);
+  }
+  const drawn = await read(file);
+  if (drawn === undefined) throw stageKeyBroken(file);
+  return drawn;
+}
+
+async function read(file: string): Promise<Buffer | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+    // A copy, a restored backup or an editor may have opened it to others.
+    if (((await stat(file)).mode & 0o077) !== 0) await chmod(file, 0o600);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+  if (!/^[0-9a-f]{64}\n?$/.test(text)) throw stageKeyBroken(file);
+  return Buffer.from(text.trim(), "hex");
+}

@@ -1,0 +1,100 @@
+/**
+ * The stage's secrets as the daemon knows them: which value counts, where it is kept, who is told of a change. Read
+ * anew with each config, at each change that is made here, and with home "local" whenever another daemon of the
+ * project changes one. In memory alone.
+ */
+import type { WantedApp } from "../proto/app.ts";
+import type { RpcResult } from "../proto/rpc.ts";
+
+import {
+  isSecretName,
+  NO_SECRETS,
+  type KeptSecrets,
+  type SecretScope,
+  type SecretStore,
+  type SecretValues,
+} from "./credentials/secrets.ts";
+import { Latest } from "./lib/latest.ts";
+import { secretEmpty, secretNameInvalid } from "./lib/errors.ts";
+
+export type { SecretScope, SecretValues } from "./credentials/secrets.ts";
+
+export type StageSecretsOptions = {
+  /** Where the app's secrets are kept. @throws LivedevError */
+  readonly store: () => Promise<SecretStore>;
+  /** They are others than before. */
+  readonly changed: () => void;
+};
+
+export class StageSecrets {
+  readonly #options: StageSecretsOptions;
+  #kept: KeptSecrets = NO_SECRETS;
+  readonly #reading = new Latest(() => this.#read());
+
+  constructor(options: StageSecretsOptions) {
+    this.#options = options;
+  }
+
+  /** By name: the stage's value, else the app's. */
+  get values(): SecretValues {
+    return { ...this.#kept.fallback, ...this.#kept.stage };
+  }
+
+  /** @throws LivedevError where they cannot be read; what was known stays. */
+  read(): Promise<void> {
+    return this.#reading.run();
+  }
+
+  /** Resolves when no reading is under way, however it ended. */
+  async settled(): Promise<void> {
+    await this.#reading.idle();
+  }
+
+  /** @throws LivedevError */
+  async set(scope: SecretScope, values: SecretValues): Promise<void> {
+    for (const [name, value] of Object.entries(values)) {
+      if (!isSecretName(name)) throw secretNameInvalid(name);
+      if (value === "") throw secretEmpty(name);
+    }
+    await (await this.#options.store()).set(scope, values);
+    await this.read();
+  }
+
+  /** False where there was none. @throws LivedevError */
+  async remove(scope: SecretScope, name: string): Promise<boolean> {
+    if (!isSecretName(name)) throw secretNameInvalid(name);
+    const removed = await (await this.#options.store()).remove(scope, name);
+    await this.read();
+    return removed;
+  }
+
+  /** The config's, and those that have a value all the same. */
+  list(app: WantedApp, reveal: boolean): RpcResult<"secret.list"> {
+    const { stage, fallback } = this.#kept;
+    const wanted = new Map(app.secrets.map((secret) => [secret.name, secret]));
+    const names = new Set([...wanted.keys(), ...Object.keys(stage), ...Object.keys(fallback)]);
+    return [...names].sort().map((name) => {
+      const value = stage[name] ?? fallback[name];
+      const placeholder = wanted.get(name)?.placeholder !== undefined;
+      return {
+        name,
+        from:
+          stage[name] !== undefined
+            ? "stage"
+            : fallback[name] !== undefined
+              ? "fallback"
+              : placeholder
+                ? "placeholder"
+                : "nowhere",
+        inConfig: wanted.has(name),
+        ...(reveal && value !== undefined && { value }),
+      };
+    });
+  }
+
+  async #read(): Promise<void> {
+    const before = JSON.stringify(this.#kept);
+    this.#kept = await (await this.#options.store()).read();
+    if (JSON.stringify(this.#kept) !== before) this.#options.changed();
+  }
+}

@@ -1,0 +1,176 @@
+/** Secrets from the prompt to the handler: whose value counts, when it counts, and where it must not stand. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+import t from "tap";
+
+import { planted } from "../support/planted.ts";
+import { Rig } from "../support/rig.ts";
+
+const CONFIG = `
+import { $config, aws, Secret } from "livedev";
+export default $config({
+  app: () => ({ name: "shop", home: "local", removal: "remove" }),
+  async run() {
+    const stripe = new Secret("StripeKey");
+    const colour = new Secret("Colour", "blue");
+    new aws.Function("Api", { handler: "src/api.handler", link: [stripe, colour], environment: { STRIPE: stripe.value } });
+    new aws.Function("Plain", { handler: "src/plain.handler" });
+    return { colour: colour.value };
+  },
+});
+`;
+
+const API = `
+import { Resource } from "livedev";
+export const handler = async (event: { print?: boolean }) => {
+  if (event.print) {
+    console.log("key is", Resource.StripeKey.value);
+    throw new Error("refused: " + process.env.STRIPE);
+  }
+  return { key: Resource.StripeKey.value, env: process.env.STRIPE, colour: Resource.Colour.value };
+};
+`;
+
+const PLAIN = `
+import { Resource } from "livedev";
+export const handler = async () => Resource.StripeKey.value;
+`;
+
+/** Nothing that any list of names or looks would take for a credential. */
+const VALUES = { first: "planted walrus 4478 first", second: "planted walrus 4478 second" } as const;
+
+const rig = Rig.open({
+  files: { "livedev.config.ts": CONFIG, "src/api.ts": API, "src/plain.ts": PLAIN },
+});
+t.teardown(() => rig[Symbol.asyncDispose]());
+
+const secret = (verb: string, ...args: readonly string[]) => rig.livedev("secret", verb, ...args);
+const set = (name: string, value: string, ...args: readonly string[]) =>
+  rig.run("livedev.js", ["secret", "set", name, ...args], value);
+
+async function invoke(name = "Api", event = "{}") {
+  const { code, stdout } = await rig.livedev("invoke", name, "--event", event);
+  return { code, answer: JSON.parse(stdout) as Record<string, unknown> };
+}
+
+t.test(
+  "a secret without a value says which command sets it, and one that is not linked which line",
+  async (t) => {
+    await rig.start();
+    const { code, answer } = await invoke();
+    t.equal(code, 4);
+    t.match(
+      answer["errorMessage"],
+      "Resource.StripeKey.value: the secret StripeKey has no value in stage dev. Set it: `livedev secret set StripeKey`.",
+    );
+    t.match((await invoke("Plain")).answer["errorMessage"], "StripeKey is not linked to Plain");
+    t.match((await secret("list")).stdout, /StripeKey +no value: `livedev secret set StripeKey`/);
+  },
+);
+
+t.test("set from stdin, it is in the function at its next event, and so is the next value", async (t) => {
+  const { code, stdout, stderr } = await set("StripeKey", `${VALUES.first}\n`);
+  t.equal(code, 0, stderr);
+  t.equal(stdout, "StripeKey is set in stage dev.\n");
+  t.strictSame((await invoke()).answer, { key: VALUES.first, env: VALUES.first, colour: "blue" });
+  await set("StripeKey", VALUES.second);
+  t.strictSame((await invoke()).answer, { key: VALUES.second, env: VALUES.second, colour: "blue" });
+});
+
+t.test("AWS is not asked to change anything for it", async (t) => {
+  await using client = await rig.connect();
+  const { events } = await client.call("event.list", { types: ["deploy.*", "secret.changed"], limit: 1000 });
+  const last = events.findLastIndex(({ event }) => event.type.startsWith("deploy."));
+  t.match(
+    events.slice(last + 1).map(({ event }) => event),
+    [
+      { type: "secret.changed", names: ["StripeKey"], fallback: false, how: "set" },
+      { type: "secret.changed", names: ["StripeKey"], fallback: false, how: "set" },
+    ],
+  );
+});
+
+t.test("the stage's own value counts before the app's fallback, that before the placeholder", async (t) => {
+  await set("Colour", "crimson", "--fallback");
+  t.equal((await invoke()).answer["colour"], "crimson");
+  await set("Colour", "turquoise");
+  t.equal((await invoke()).answer["colour"], "turquoise");
+  t.match((await secret("list", "--reveal")).stdout, /Colour +turquoise/);
+  t.notMatch((await secret("list")).stdout, "turquoise");
+  t.equal((await secret("remove", "Colour")).code, 0);
+  t.equal((await invoke()).answer["colour"], "crimson");
+  t.match((await secret("list")).stdout, /Colour +set, the app's fallback/);
+  t.equal((await secret("remove", "Colour")).code, 1, "it has none of its own any more");
+  t.equal((await secret("remove", "Colour", "--fallback")).code, 0);
+  t.equal((await invoke()).answer["colour"], "blue");
+});
+
+t.test("another stage of the project has its own, and sees the fallback at once", async (t) => {
+  const other = (verb: string, ...args: readonly string[]) =>
+    rig.livedev("secret", verb, ...args, "--stage", "other", "--json");
+  const list = async () =>
+    (
+      JSON.parse((await other("list", "--reveal")).stdout) as { name: string; from: string; value?: string }[]
+    ).map(({ name, from, value }) => [name, from, value]);
+  t.strictSame(await list(), [
+    ["Colour", "placeholder", undefined],
+    ["StripeKey", "nowhere", undefined],
+  ]);
+  await set("StripeKey", "of every stage", "--fallback");
+  t.strictSame((await list())[1], ["StripeKey", "fallback", "of every stage"]);
+  t.equal((await invoke()).answer["key"], VALUES.second, "this one has its own");
+  await secret("remove", "StripeKey", "--fallback");
+  await rig.livedevd("stop", "--stage", "other");
+});
+
+t.test("many at once come from a file", async (t) => {
+  rig.save("secrets.env", `Colour="dark green"\nUnnamed=later\n`);
+  t.equal((await secret("load", "secrets.env")).code, 0);
+  t.equal((await invoke()).answer["colour"], "dark green");
+  t.match((await secret("list")).stdout, /Unnamed +set, not in the config/);
+});
+
+t.test("what cannot be a secret is refused in a sentence", async (t) => {
+  const onLine = await secret("set", "StripeKey", "abc");
+  t.equal(onLine.code, 2);
+  t.match(onLine.stderr, "does not belong on a command line");
+  t.match((await set("StripeKey", "")).stderr, "The value of StripeKey is empty.");
+  t.match((await set("../x", "abc")).stderr, '"../x" cannot be a secret\'s name.');
+  t.match((await secret("load", "none.env")).stderr, "none.env cannot be read");
+  t.match((await set("Unheard", "abc")).stderr, 'names no secret Unheard yet: write new Secret("Unheard")');
+  t.match((await invoke()).answer["key"], VALUES.second, "nothing has changed");
+});
+
+t.test(
+  "a planted secret stands in clear in no file, no list of processes and no other's environment",
+  async (t) => {
+    const asked = await invoke("Api", '{"print":true}');
+    t.match(asked.answer["errorMessage"], VALUES.second, "the caller gets what the handler says");
+    t.match((await rig.livedev("logs", "--json")).stdout, "key is «sealed»");
+    t.match((await rig.livedev("history", "--json")).stdout, "refused: «sealed»");
+    t.notMatch((await rig.livedev("plan", "--json")).stdout, "walrus");
+    t.notMatch((await rig.livedev("state", "export")).stdout, "walrus");
+    t.notMatch((await rig.livedev("doctor")).stdout, "walrus");
+    t.strictSame(planted(rig, ["walrus 4478"]), []);
+    const folder = join(rig.project, ".livedev", "_secrets");
+    for (const name of readdirSync(folder, { recursive: true }) as string[]) {
+      const { mode } = statSync(join(folder, name));
+      t.equal(mode & 0o077, 0, name);
+    }
+  },
+);
+
+t.test("a restart keeps them; one that was changed on the disk is named", async (t) => {
+  t.equal((await rig.livedevd("restart")).code, 0);
+  t.equal((await invoke()).answer["key"], VALUES.second);
+  const file = join(".livedev", "_secrets", "dev", "StripeKey");
+  rig.save(
+    file,
+    rig.read(file).replace(/^./, (first) => (first === "A" ? "B" : "A")),
+  );
+  t.match((await secret("list")).stderr, /The secret StripeKey cannot be opened: .*Set it anew/s);
+  await set("StripeKey", VALUES.first);
+  t.equal((await invoke()).answer["key"], VALUES.first);
+  t.ok(readFileSync(join(rig.project, file), "utf8").length > 0);
+});
