@@ -15,6 +15,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
 import { STATE_FOLDER } from "../proto/discovery.ts";
 import type { LivedevEvent } from "../proto/events.ts";
+import { SEALED } from "../proto/redact.ts";
 import type { DaemonStatus, FunctionStatus, RpcResult } from "../proto/rpc.ts";
 
 import { Announcement } from "./announcement.ts";
@@ -44,6 +45,7 @@ import {
   messageOf,
   neverConfigured,
   notConfigured,
+  secretsMissing,
   noWayForStubs,
   unknownFunction,
 } from "./lib/errors.ts";
@@ -539,6 +541,21 @@ export class Daemon {
     return local;
   }
 
+  /** Before anything is changed for a deployment: what it needs is there. @throws LivedevError */
+  async #secretsFor(app: WantedApp): Promise<void> {
+    if (app.secrets.length === 0) return;
+    await this.#secrets.read();
+    const { values } = this.#secrets;
+    const missing = app.secrets.filter(
+      ({ name, placeholder }) => placeholder === undefined && values[name] === undefined,
+    );
+    if (missing.length > 0)
+      throw secretsMissing(
+        missing.map(({ name }) => name),
+        this.stage,
+      );
+  }
+
   #secretsChanged(): void {
     if (this.#scope.closed) return;
     this.store.conceal(Object.values(this.#secrets.values));
@@ -606,6 +623,7 @@ export class Daemon {
       cloudDir: join(this.project, STATE_FOLDER, "cloud"),
       journal: this.store.journal,
       bridge: () => ({ addresses: [{ address: this.#bridge.address, match: "*" }], ...this.#key }),
+      secrets: () => this.#secrets.values,
       onPlanned: (steps) => {
         if (steps > 0) this.store.record({ type: "deploy.started", steps });
       },
@@ -653,9 +671,13 @@ export class Daemon {
 
   #stands(functions: Deployed, known: Readonly<Record<string, unknown>>): void {
     this.#deployed = functions;
-    // Passwords stand in the stage's own state; a file of ours need not hold them too.
+    // Passwords and secrets stand in the stage's own state; a file of ours need not hold them too.
     this.#outputs = known;
-    const outputs = Object.fromEntries(Object.entries(known).filter(([ref]) => !ref.endsWith(".password")));
+    const outputs = Object.fromEntries(
+      Object.entries(known).filter(
+        ([ref, value]) => !ref.endsWith(".password") && !this.#secrets.holds(value),
+      ),
+    );
     this.#kept.set({ deployed: functions, outputs });
   }
 
@@ -663,6 +685,7 @@ export class Daemon {
   async plan({ dev = false }: { dev?: boolean } = {}): Promise<Planned> {
     const app = dev ? await this.#configuredApp() : await this.#releaseApp();
     const home = await this.openHome(app);
+    if (app.secrets.length > 0) await this.#secrets.read();
     return home.deploy.plan(app, { mode: dev ? "dev" : "release" });
   }
 
@@ -671,11 +694,16 @@ export class Daemon {
     return this.#change(signal, async () => {
       const app = await this.#releaseApp();
       const home = await this.openHome(app);
+      await this.#secretsFor(app);
       await home.hold(false);
       const result = await home.deploy.apply(app, { mode: "release", signal });
       this.#stands(result.functions, result.known);
       this.store.record({ type: "deploy.finished", tookMs: result.tookMs, urls: urlsOf(result.known) });
-      return result;
+      const outputs = Object.entries(result.outputs).map(([name, value]): [string, unknown] => [
+        name,
+        this.#secrets.holds(value) ? SEALED : value,
+      ]);
+      return { ...result, outputs: Object.fromEntries(outputs) };
     });
   }
 

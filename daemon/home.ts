@@ -23,7 +23,7 @@ export type { StageState } from "./deploy/state-file.ts";
 /** What of an app says where it is deployed to. */
 export type Place = Pick<WantedApp, "name" | "stage" | "home" | "region" | "profile" | "endpoint">;
 
-export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "onPlanned" | "onStep"> & {
+export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "secrets" | "onPlanned" | "onStep"> & {
   readonly app: Place;
   readonly holder: Holder;
   readonly onLost: LeaseOptions["onLost"];
@@ -74,6 +74,7 @@ export class Home {
         stubFile: PROGRAMS.stub,
         build: (wanted) => bundleForRelease(wanted, options.project),
         bridge: options.bridge,
+        secrets: options.secrets,
         onPlanned: options.onPlanned,
         onStep: options.onStep,
         log: componentLog(log, "deploy"),

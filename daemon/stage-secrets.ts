@@ -19,6 +19,9 @@ import { secretEmpty, secretNameInvalid } from "./lib/errors.ts";
 
 export type { SecretScope, SecretValues } from "./credentials/secrets.ts";
 
+/** A shorter one stands by chance in many texts. */
+const LONG = 6;
+
 export type StageSecretsOptions = {
   /** Where the app's secrets are kept. @throws LivedevError */
   readonly store: () => Promise<SecretStore>;
@@ -90,6 +93,17 @@ export class StageSecrets {
         ...(reveal && value !== undefined && { value }),
       };
     });
+  }
+
+  /** Whether a secret's value stands in it. */
+  holds(value: unknown): boolean {
+    const values = Object.values(this.values);
+    const within = (one: unknown): boolean => {
+      if (typeof one === "string")
+        return values.some((secret) => one === secret || (secret.length >= LONG && one.includes(secret)));
+      return typeof one === "object" && one !== null && Object.values(one).some(within);
+    };
+    return within(value);
   }
 
   async #read(): Promise<void> {

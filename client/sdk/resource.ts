@@ -1,7 +1,10 @@
 /**
  * What a function is linked to, in the function's own code: `Resource.MyStorage.bucket`. It ships into Lambda, so it
- * imports nothing. Values stand in the environment as SST has them: `SST_RESOURCE_<name>`, JSON.
+ * imports Node alone. Values stand where SST has them: in the environment (`SST_RESOURCE_<name>`, JSON) where they
+ * may change with a new process, sealed in the package where they were deployed.
  */
+
+import { sealedLinks } from "./sealed.ts";
 
 /** Each link by its name. A project's own declaration may say more: `interface Resources { MyStorage: … }`. */
 export interface Resources {
@@ -30,14 +33,22 @@ function environment(): Readonly<Record<string, string | undefined>> {
 }
 
 function linked(): string[] {
-  return Object.keys(environment()).flatMap((key) =>
+  const named = Object.keys(environment()).flatMap((key) =>
     key.startsWith(PREFIX) ? [key.slice(PREFIX.length)] : [],
   );
+  return [...new Set([...named, ...Object.keys(sealedLinks(environment()))])];
 }
+
+const isLinked = (name: string) =>
+  environment()[PREFIX + name] !== undefined || Object.hasOwn(sealedLinks(environment()), name);
 
 function read(name: string): Record<string, unknown> {
   const text = environment()[PREFIX + name];
-  if (text === undefined) throw missing(name);
+  if (text === undefined) {
+    const sealed = sealedLinks(environment());
+    if (!Object.hasOwn(sealed, name)) throw missing(name);
+    return sealed[name]!;
+  }
   const before = parsed.get(name);
   if (before?.text === text) return before.value;
   const value = JSON.parse(text) as Record<string, unknown>;
@@ -83,10 +94,10 @@ function functionName(): string | undefined {
 
 export const Resource: Resources = /* @__PURE__ */ new Proxy({} as Resources, {
   get: (_, name) => (typeof name === "symbol" || PROBED.has(name) ? undefined : read(name)),
-  has: (_, name) => typeof name === "string" && environment()[PREFIX + name] !== undefined,
+  has: (_, name) => typeof name === "string" && isLinked(name),
   ownKeys: () => linked(),
   getOwnPropertyDescriptor: (_, name) =>
-    typeof name === "string" && environment()[PREFIX + name] !== undefined
+    typeof name === "string" && isLinked(name)
       ? { value: read(name), enumerable: true, configurable: true }
       : undefined,
 });

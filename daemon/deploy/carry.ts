@@ -124,6 +124,10 @@ export class Carrier {
   }
 
   async #lane(steps: readonly Step[]): Promise<void> {
+    const [first] = steps;
+    // What it is linked to stands by now.
+    if (first?.resource === "role" || first?.resource === "function")
+      await this.#options.making?.seal(stepComponent(first), this.lookup());
     for (const step of steps) await this.#step(this.#withOutputs(step));
   }
 

@@ -1,4 +1,5 @@
 /** How a function stands, and what of it differs from what is wanted: for people, and to find drift. Pure. */
+import { LINKS_KEY } from "./links.ts";
 import type { WantedLambda } from "./stubs.ts";
 
 export type LambdaFacts = Pick<
@@ -45,6 +46,8 @@ function ofVariables(wanted: WantedLambda, standing: LambdaFacts): Change[] {
   return [...names].sort().flatMap((name): Change[] => {
     const [from, to] = [standing.environment[name], wanted.environment[name]];
     if (from === to) return [];
+    if (name === LINKS_KEY && from !== undefined && to !== undefined)
+      return [{ what: "links", to: "changed" }];
     const how = from === undefined ? "added" : to === undefined ? "removed" : "changed";
     return [{ what: `environment ${name}`, to: how }];
   });

@@ -9,7 +9,14 @@ import { mkdir, readFile } from "node:fs/promises";
 
 import { InvokeCommand, type InvocationType } from "@aws-sdk/client-lambda";
 
-import { OUTPUT, physicalName, resolveOutputs, type Text, type WantedApp } from "../../proto/app.ts";
+import {
+  OUTPUT,
+  physicalName,
+  resolveOutputs,
+  type Text,
+  type WantedApp,
+  type WantedFunction,
+} from "../../proto/app.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
 import {
   deployCycle,
@@ -26,9 +33,10 @@ import { Carrier } from "./carry.ts";
 import type { Stage } from "./deployed.ts";
 import { each } from "./each.ts";
 import { cycleIn } from "./graph.ts";
+import { sealLinks } from "./links.ts";
 import { knownIn, readAll } from "./outputs.ts";
 import { plan, resourceOf, stepName, type Deployed, type Step } from "./plan.ts";
-import { makeRelease, type Release } from "./release.ts";
+import { makeRelease, withLinks, type Release } from "./release.ts";
 import { StateFile, type StageState } from "./state-file.ts";
 import { nameInAws, type CarriedCode } from "./stubs.ts";
 import type { ApplyOptions, DeployOptions, DeployResult, Planned, Prepared, Standing } from "./types.ts";
@@ -55,6 +63,8 @@ export type Invoked = {
 const ROUNDS = 4;
 /** Bundles and zips: each is busy on its own. */
 const MAKE_WIDTH = 3;
+/** Beside the passwords that the stage keeps; no component begins so. */
+const LINKS_SECRET = "_links";
 
 export type { ApplyOptions, DeployOptions, DeployResult, Planned, Standing, Stepped } from "./types.ts";
 
@@ -264,8 +274,8 @@ export class Deploy {
       thorough,
       app,
     });
-    const releases = await this.#releases(calls, app, mode, standings);
     const passwords = file === undefined ? {} : await this.#passwords(app, file);
+    const releases = new Map<string, Release>();
     const parts: WantedParts = {
       mode,
       region: aws.region,
@@ -276,7 +286,18 @@ export class Deploy {
       carried: file?.state?.code ?? {},
       releases,
       passwords,
+      stageSecret: (await file?.secret(LINKS_SECRET, () => randomBytes(32).toString("hex"))) ?? "",
+      secrets: this.#options.secrets?.() ?? {},
     };
+    const known = knownIn(app, standings, parts);
+    await each(this.#released(app, mode, standings), MAKE_WIDTH, async (one) => {
+      const { project, workDir, build } = this.#options;
+      const links = sealLinks(app, one, parts.stageSecret, (ref) => known[ref]);
+      releases.set(
+        one.name,
+        await makeRelease(one, { project, workDir, build, links, signal: calls.signal }),
+      );
+    });
     const wanted: Prepared["wanted"] = (from, printed = {}) => {
       const known = { ...knownIn(app, from, parts), ...printed };
       return wantedOf(app, parts, (ref) => known[ref]);
@@ -299,6 +320,14 @@ export class Deploy {
           app,
         });
       },
+      seal: async (component, lookup) => {
+        const one = app.functions.find(({ name }) => name === component);
+        const release = releases.get(component);
+        if (one === undefined || release === undefined) return;
+        const links = sealLinks(app, one, parts.stageSecret, lookup);
+        if (links.key === release.linksKey) return;
+        releases.set(component, await withLinks(release, links, calls.signal));
+      },
     };
     // Before anything is made: what stands half done beside somebody else's function helps nobody.
     const names = new Set(wanted(standings).lambdas.map((one) => one.nameInAws));
@@ -308,23 +337,12 @@ export class Deploy {
   }
 
   /** In dev only what stays in the cloud and does not stand there with its own code. */
-  async #releases(
-    calls: Calls,
-    app: WantedApp,
-    mode: Mode,
-    { functions }: Deployed,
-  ): Promise<ReadonlyMap<string, Release>> {
-    const { project, workDir, build } = this.#options;
+  #released(app: WantedApp, mode: Mode, { functions }: Deployed): WantedFunction[] {
     const standing = new Map(functions.map((one) => [one.nameInAws, one]));
-    const wanted = app.functions.filter((one) => {
+    return app.functions.filter((one) => {
       if (mode === "release") return true;
       return !one.dev && standing.get(nameInAws(app, one))?.stub !== false;
     });
-    const made = new Map<string, Release>();
-    await each(wanted, MAKE_WIDTH, async (one) => {
-      made.set(one.name, await makeRelease(one, { project, workDir, build, signal: calls.signal }));
-    });
-    return made;
   }
 
   /** Each database that the config gives no password has one that the stage keeps. */

@@ -1,5 +1,5 @@
 /** All of a stage that stands, and what its components give to those that refer to them. */
-import type { WantedApp } from "../../proto/app.ts";
+import { resolveOutputs, type WantedApp } from "../../proto/app.ts";
 import { bucketOutputs, readBuckets } from "./bucket.ts";
 import type { Calls } from "./calls.ts";
 import { readDeployed, type Read, type Stage } from "./deployed.ts";
@@ -49,7 +49,11 @@ export async function readAll(
 export function knownIn(
   app: WantedApp,
   { functions, things }: Standings,
-  parts: { readonly region: string; readonly passwords?: Readonly<Record<string, string>> },
+  parts: {
+    readonly region: string;
+    readonly passwords?: Readonly<Record<string, string>>;
+    readonly secrets?: Readonly<Record<string, string>>;
+  },
 ): Record<string, unknown> {
   const known: Record<string, unknown> = {};
   const add = (component: string, outputs: Readonly<Record<string, unknown>>) => {
@@ -64,19 +68,21 @@ export function knownIn(
   for (const { name, existing } of app.buckets) {
     if (typeof existing === "string") add(name, bucketOutputs(existing, parts.region));
   }
+  for (const { name, placeholder } of app.secrets) {
+    add(name, {
+      value: parts.secrets?.[name] ?? (typeof placeholder === "string" ? placeholder : undefined),
+    });
+  }
   for (const database of app.databases) {
     if (database.dev !== undefined) continue;
     const password = parts.passwords?.[database.name];
     if (database.kind === "aws.Postgres") {
-      const given = typeof database.password === "string" ? database.password : password;
+      const given = resolveOutputs(database.password, (ref) => known[ref]) ?? password;
       add(database.name, { username: database.username, database: database.database, password: given });
     } else add(database.name, { username: "default", password });
   }
   for (const { name, deploy } of app.processes) {
     if (deploy?.by === "command" && typeof deploy.url === "string") add(name, { url: deploy.url });
-  }
-  for (const { name, placeholder } of app.secrets) {
-    if (typeof placeholder === "string") add(name, { value: placeholder });
   }
   return known;
 }

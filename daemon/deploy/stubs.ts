@@ -14,6 +14,7 @@ import {
   type WantedPermission,
   type WantedUrl,
 } from "../../proto/app.ts";
+import { LINKS_FILE, LINKS_KEY, sealLinks } from "./links.ts";
 
 /** What Lambda starts in place of the runtime: it lies in the stub's package. */
 export const EXEC_WRAPPER = "/var/task/livedev";
@@ -177,17 +178,18 @@ export function wantedStub(
 export function wantedRelease(
   app: WantedApp,
   wanted: WantedFunction,
-  release: { readonly region: string; readonly handler: string; readonly sha256: string },
+  release: {
+    readonly region: string;
+    readonly handler: string;
+    readonly sha256: string;
+    readonly stageSecret: string;
+  },
   lookup: Lookup,
 ): WantedLambda {
   const variables = {
-    // As `Resource` reads them; SST's names, so that its SDK does too.
-    ...Object.fromEntries(
-      wanted.link.map(({ name, properties }) => [
-        `SST_RESOURCE_${name}`,
-        JSON.stringify(resolveOutputs(properties, lookup)),
-      ]),
-    ),
+    // As `Resource` finds them; SST's names, so that its SDK does too. The App stands there in clear, for errors.
+    [LINKS_KEY]: sealLinks(app, wanted, release.stageSecret, lookup).key,
+    SST_KEY_FILE: LINKS_FILE,
     SST_RESOURCE_App: JSON.stringify({ name: app.name, stage: app.stage }),
     ...(wanted.nodejs.sourcemap && { NODE_OPTIONS: "--enable-source-maps" }),
     ...texts(wanted.environment, lookup),

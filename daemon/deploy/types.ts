@@ -7,7 +7,7 @@ import type { Standings } from "./outputs.ts";
 import type { Step } from "./plan.ts";
 import type { BuildForRelease, Release } from "./release.ts";
 import type { StateFile } from "./state-file.ts";
-import type { BridgeAddress } from "./stubs.ts";
+import type { BridgeAddress, Lookup } from "./stubs.ts";
 import type { Mode, Wanted, WantedParts } from "./wanted.ts";
 
 export type DeployOptions = {
@@ -30,6 +30,8 @@ export type DeployOptions = {
     readonly key: Uint8Array;
     readonly keyId: string;
   };
+  /** By name, as they are now: outputs that are a secret's value come to it. They stand in no plan and no state. */
+  readonly secrets?: (() => Readonly<Record<string, string>>) | undefined;
   /** How many steps a run of `apply` will take. */
   readonly onPlanned?: ((steps: number) => void) | undefined;
   readonly onStep: (step: Stepped) => void;
@@ -91,4 +93,6 @@ export type Prepared = {
   readonly wanted: (standings: Standings, printed?: Readonly<Record<string, unknown>>) => Wanted;
   readonly plan: () => { readonly steps: readonly Step[]; readonly wanted: Wanted };
   readonly read: () => Promise<void>;
+  /** Puts the links of a function that is deployed into its package, as `lookup` knows them now. */
+  readonly seal: (component: string, lookup: Lookup) => Promise<void>;
 };

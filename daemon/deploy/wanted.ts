@@ -40,6 +40,10 @@ export type WantedParts = StubParts & {
   readonly releases: ReadonlyMap<string, Release>;
   /** By component: passwords that the stage keeps. */
   readonly passwords: Readonly<Record<string, string>>;
+  /** Seals the links of what is deployed. */
+  readonly stageSecret: string;
+  /** By name. */
+  readonly secrets?: Readonly<Record<string, string>>;
 };
 
 /** Raise it where the same config comes to other resources. */
@@ -51,7 +55,14 @@ export function wantedOf(app: WantedApp, parts: WantedParts, lookup: Lookup): Wa
   for (const wanted of app.functions) {
     const release = parts.releases.get(wanted.name);
     if (release !== undefined)
-      lambdas.push(wantedRelease(app, wanted, { ...release, region: parts.region }, lookup));
+      lambdas.push(
+        wantedRelease(
+          app,
+          wanted,
+          { ...release, region: parts.region, stageSecret: parts.stageSecret },
+          lookup,
+        ),
+      );
     else if (parts.mode === "dev" && wanted.dev) lambdas.push(wantedStub(app, wanted, parts, lookup));
     else leave.push(nameInAws(app, wanted));
   }

@@ -4,11 +4,12 @@ import {
   InvokeCommand,
   UpdateFunctionConfigurationCommand,
 } from "@aws-sdk/client-lambda";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 
+import { PACKAGE_ROOT } from "../../daemon/lib/programs.ts";
 import type { WantedFunction } from "../../proto/app.ts";
 import { TestCloud } from "../cloud/rig.ts";
 import { openDeploy, standing, wantedApp, wantedFunction } from "./rig.ts";
@@ -19,8 +20,8 @@ const URL = { authorization: "none" } as const;
 let stages = 0;
 
 const ECHO_CODE = `
-import { word } from "./word.js";
-export const handler = async (event) => ({ statusCode: 200, body: JSON.stringify({ word, env: process.env.COLOUR, link: process.env.SST_RESOURCE_Other, stack: new Error("x").stack }) });
+import { Resource } from "livedev"; import { word } from "./word.js";
+export const handler = async (event) => ({ statusCode: 200, body: JSON.stringify({ word, env: process.env.COLOUR, link: "Other" in Resource ? JSON.stringify(Resource.Other) : undefined, stack: new Error("x").stack }) });
 `;
 
 async function open(t: Test, files: Readonly<Record<string, string>> = {}) {
@@ -34,6 +35,8 @@ async function open(t: Test, files: Readonly<Record<string, string>> = {}) {
   const all = { "src/index.js": ECHO_CODE, "src/word.js": `export const word = "first";`, ...files };
   for (const [path, text] of Object.entries(all)) save(path, text);
   save("package.json", `{ "type": "module" }`);
+  mkdirSync(join(project, "node_modules"), { recursive: true });
+  symlinkSync(PACKAGE_ROOT, join(project, "node_modules", "livedev"));
   const journalFile = join(cloud.stateDir, `journal-${stage}.db`);
   const rig = await openDeploy({ serving: cloud.serving, journalFile, app: "shop", stage, project });
   t.teardown(rig.close);
@@ -149,6 +152,8 @@ void t.test("what was changed by hand is shown as drift and put right", async (t
         { what: "environment AA", to: "added" },
         { what: "environment BB", to: "removed" },
         { what: "environment NODE_OPTIONS", to: "added" },
+        { what: "environment SST_KEY", to: "added" },
+        { what: "environment SST_KEY_FILE", to: "added" },
         { what: "environment SST_RESOURCE_App", to: "changed" },
       ],
     },
