@@ -1,4 +1,11 @@
 /** What a handler's run came to, in Lambda's own shapes. The user's error is a value here, never a thrown error of ours. */
+
+/**
+ * Lambda's limit of an event, and of an answer in one piece.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ */
+export const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024 + 100;
+
 export type Answer = BufferedAnswer | StreamedAnswer;
 
 export type BufferedAnswer = {

@@ -65,10 +65,12 @@ export class HistorySource implements AsyncDisposable {
 }
 
 async function read(file: string, method: string, params: unknown, signal: AbortSignal): Promise<unknown> {
-  const child = spawn(process.execPath, [HISTORY_PROGRAM, file, method, JSON.stringify(params)], {
-    stdio: ["ignore", "pipe", "pipe"],
+  const child = spawn(process.execPath, [HISTORY_PROGRAM, file, method], {
+    stdio: ["pipe", "pipe", "pipe"],
     signal,
   });
+  // What is searched for may be a secret: a command line is for all to see. A reader that died says so itself.
+  child.stdin.on("error", () => {}).end(JSON.stringify(params));
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => out.push(chunk));

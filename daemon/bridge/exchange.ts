@@ -15,6 +15,7 @@ import {
   type Answer,
   type BufferedAnswer,
   errorAnswer,
+  MAX_PAYLOAD_BYTES,
   StreamError,
   type StreamedAnswer,
 } from "../../proto/answer.ts";
@@ -278,7 +279,7 @@ const tooLarge = (answer: BufferedAnswer): BufferedAnswer =>
   errorAnswer(
     "handler",
     "Function.ResponseSizeTooLarge",
-    `Response payload size (${answer.body.length} bytes) exceeded maximum allowed payload size (6291556 bytes).`,
+    `Response payload size (${answer.body.length} bytes) exceeded maximum allowed payload size (${MAX_PAYLOAD_BYTES} bytes).`,
   );
 
 function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {

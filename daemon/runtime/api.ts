@@ -6,14 +6,17 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { errorAnswer, StreamError, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
+import {
+  errorAnswer,
+  MAX_PAYLOAD_BYTES,
+  StreamError,
+  type Answer,
+  type BufferedAnswer,
+} from "../../proto/answer.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred } from "../lib/scope.ts";
 import { Guard } from "./guard.ts";
 import { Session, type InitOutcome, type Refusal, type RuntimeInvocation, type Turn } from "./session.ts";
-
-/** Lambda's limit of a buffered answer. */
-export const MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100;
 
 const PREFIX = "/2018-06-01/runtime/";
 const ERROR_TYPE = "lambda-runtime-function-error-type";
@@ -247,7 +250,7 @@ export class RuntimeApi {
 const TOO_LARGE = errorAnswer(
   "handler",
   "Function.ResponseSizeTooLarge",
-  `Response payload size exceeded maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`,
+  `Response payload size exceeded maximum allowed payload size (${MAX_PAYLOAD_BYTES} bytes).`,
 );
 const TRUNCATED = errorAnswer("handler", "Runtime.TruncatedResponse", "The runtime's answer was cut short");
 
@@ -255,7 +258,7 @@ const REFUSALS = {
   tooLarge: {
     status: 413,
     errorType: "RequestEntityTooLarge",
-    errorMessage: `Exceeded maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`,
+    errorMessage: `Exceeded maximum allowed payload size (${MAX_PAYLOAD_BYTES} bytes).`,
   },
   truncated: {
     status: 400,
@@ -298,14 +301,14 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | "tooLarge" | "
   try {
     for await (const chunk of request) {
       length += (chunk as Buffer).length;
-      if (length <= MAX_RESPONSE_BYTES) chunks.push(chunk as Buffer);
+      if (length <= MAX_PAYLOAD_BYTES) chunks.push(chunk as Buffer);
       else chunks.length = 0;
     }
   } catch {
     return "truncated";
   }
   if (!request.complete) return "truncated";
-  return length > MAX_RESPONSE_BYTES ? "tooLarge" : Buffer.concat(chunks, length);
+  return length > MAX_PAYLOAD_BYTES ? "tooLarge" : Buffer.concat(chunks, length);
 }
 
 function posted(

@@ -18,7 +18,6 @@ import type { InitOutcome, RuntimeInvocation } from "./session.ts";
 
 export type { Exit } from "./process.ts";
 export type { InitOutcome, RuntimeInvocation } from "./session.ts";
-export { MAX_RESPONSE_BYTES } from "./api.ts";
 
 const MAX_LINE_BYTES = 256 * 1024;
 

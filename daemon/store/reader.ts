@@ -1,11 +1,12 @@
 /**
  * Entry of dist/history-reader.js. As a thread of the daemon it answers Reading's requests; as a program it answers
- * one from the command line, which is how history is read where no daemon runs:
+ * one question, with its parameters on stdin, which is how history is read where no daemon runs:
  *
- *     node dist/history-reader.js .livedev/dev/history.db invocations '{"limit":20}'
+ *     echo '{"limit":20}' | node dist/history-reader.js .livedev/dev/history.db invocations
  *
  * It prints `{ "result": … }`, or `{ "error": { code, message, hint } }` and exits with 1.
  */
+import { readFileSync } from "node:fs";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
 import { LivedevError, messageOf } from "../lib/errors.ts";
@@ -67,14 +68,14 @@ function serve(): void {
   });
 }
 
-function runOnce([file, method, params = "{}"]: string[]): void {
+function runOnce([file, method]: string[]): void {
   if (file === undefined || method === undefined || !Object.hasOwn(METHODS, method)) {
-    console.error(`usage: history-reader FILE ${Object.keys(METHODS).join("|")} [JSON]`);
+    console.error(`usage: history-reader FILE ${Object.keys(METHODS).join("|")} < JSON`);
     process.exitCode = 2;
     return;
   }
   try {
-    const result = call(new Queries(file), method as ReaderMethod, JSON.parse(params));
+    const result = call(new Queries(file), method as ReaderMethod, JSON.parse(readFileSync(0, "utf8")));
     process.stdout.write(`${JSON.stringify({ result })}\n`);
   } catch (error) {
     process.stdout.write(`${JSON.stringify({ error: errorBody(error) })}\n`);

@@ -1,7 +1,7 @@
 import { request } from "node:http";
 import t from "tap";
 
-import { MAX_RESPONSE_BYTES } from "../../daemon/runtime/environment.ts";
+import { MAX_PAYLOAD_BYTES } from "../../proto/answer.ts";
 import { invocation, NEVER, openProgram, shown } from "./rig.ts";
 
 const ECHO = `for (;;) { const { id, body } = await next(); await call("POST", "invocation/" + id + "/response", body, { "Content-Type": "application/json" }); }`;
@@ -28,15 +28,15 @@ void t.test("6 MB pass, one byte over is Lambda's own error, and the runtime goe
       console.log(status + " " + said);
     }`,
   );
-  const whole = await rig.invoke(MAX_RESPONSE_BYTES);
-  t.ok(whole.kind === "buffered" && whole.body.length === MAX_RESPONSE_BYTES);
-  t.match(shown(await rig.invoke(MAX_RESPONSE_BYTES + 1)), {
+  const whole = await rig.invoke(MAX_PAYLOAD_BYTES);
+  t.ok(whole.kind === "buffered" && whole.body.length === MAX_PAYLOAD_BYTES);
+  t.match(shown(await rig.invoke(MAX_PAYLOAD_BYTES + 1)), {
     status: "error",
     errorType: "Function.ResponseSizeTooLarge",
     value: { errorMessage: /exceeded maximum allowed payload size \(6291556 bytes\)/ },
   });
   await rig.line("413");
-  const event = Buffer.alloc(MAX_RESPONSE_BYTES - 1, 32);
+  const event = Buffer.alloc(MAX_PAYLOAD_BYTES - 1, 32);
   event.write("5", 0);
   t.match(await rig.invoke(event), { kind: "buffered", status: "ok" }, "and as an event");
 });

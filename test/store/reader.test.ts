@@ -15,8 +15,8 @@ function read(file: string, method: string, params: unknown = {}) {
   const [command = "", ...args] = ORDINARY;
   const { stdout, status, stderr } = spawnSync(
     command,
-    [...args, process.execPath, PROGRAMS.historyReader, file, method, JSON.stringify(params)],
-    { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 },
+    [...args, process.execPath, PROGRAMS.historyReader, file, method],
+    { input: JSON.stringify(params), encoding: "utf8", maxBuffer: 64 * 1024 * 1024 },
   );
   const { result, error } = stdout === "" ? ({} as Line) : (JSON.parse(stdout) as Line);
   return { status, stderr, result: result as never, error };
