@@ -230,6 +230,7 @@ export class Daemon {
         store,
         run: (request, signal) => this.#run(request, signal),
         retryable: (name) => this.#retryable.has(name),
+        timeoutMs: (name) => this.#wanted(name)?.timeoutMs,
         log: log("invocations"),
       }),
     );
@@ -408,7 +409,7 @@ export class Daemon {
         keys: () => [this.#key],
         // Until the config is there, nobody knows better than the stub.
         functionKnown: (name) => this.#app === undefined || this.#wanted(name) !== undefined,
-        greeted: (name, sandbox, environment) => this.#credentials.greeted(name, sandbox, environment),
+        greeted: (hello) => this.#credentials.greeted(hello),
         receive: (invocation) => this.#invocations.receive(invocation),
         record: (event) => void record(event),
         onRefused: this.#refusals.at("the bridge"),

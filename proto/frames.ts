@@ -33,6 +33,8 @@ export type Hello = {
   readonly functionName: string;
   /** Drawn once per execution environment; names the session over reconnects. */
   readonly sandbox: string;
+  /** Milliseconds since this environment began, by its monotonic clock. Absent in version 1. */
+  readonly ageMs?: number;
   /** The daemon instance that the stub last spoke to (`welcome.epoch`), null on the first connection. */
   readonly epoch: string | null;
   /** Highest seq received from that instance. */
@@ -238,6 +240,7 @@ const GUARDS: Readonly<Record<FrameType, (header: Fields) => string | undefined>
     stage: text,
     functionName: text,
     sandbox: text,
+    ageMs: maybe((value) => finite(value) && (value as number) >= 0),
     epoch: (value) => value === null || text(value),
     received: count,
     proof: text,

@@ -2,8 +2,9 @@
  * The bridge's wire, stub to daemon. One history line per version.
  *
  * 1: hello, welcome, refuse, invoke, position, answer, stream.*, cancel, goodbye, ack.
+ * 2: hello tells the sandbox's age.
  */
-export const BRIDGE_PROTOCOL = 1;
+export const BRIDGE_PROTOCOL = 2;
 
 /**
  * The control API's wire, client to daemon. One history line per version.

@@ -17,6 +17,32 @@ export function unavailable(event: Uint8Array, errorType: string, sentence: stri
   };
 }
 
+/** What the runtime announces where a stream begins with the response's status and headers. */
+export const INTEGRATION_RESPONSE = "application/vnd.awslambda.http-integration-response";
+
+/**
+ * The same 503 for a URL that streams, where a buffered answer would be the body of a 200: its head as JSON, eight null
+ * bytes, the body. Undefined where the event did not come through the function's URL.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/config-rs-write-functions.html
+ */
+export function unavailableStream(event: Uint8Array, sentence: string): Uint8Array | undefined {
+  if (!isOfUrl(event)) return undefined;
+  const { statusCode, headers, body } = response503(event, sentence) as Fields;
+  return Buffer.concat([
+    Buffer.from(JSON.stringify({ statusCode, headers })),
+    Buffer.alloc(8),
+    Buffer.from(String(body)),
+  ]);
+}
+
+/** An HTTP API sends events of the same shape; its name, or a domain of the user's, stands where a URL has its own. */
+function isOfUrl(event: Uint8Array): boolean {
+  if (shapeOf(event) !== "http2") return false;
+  const { apiId, domainName } = fieldsOf(parsed(event)?.["requestContext"]) ?? {};
+  if (typeof apiId !== "string" || typeof domainName !== "string") return false;
+  return domainName.startsWith(apiId) && !domainName.includes(".execute-api.");
+}
+
 /** By the event's shape, since a function does not learn who invokes it. */
 export function shapeOf(event: Uint8Array): "http2" | "http1" | "alb" | "other" {
   const json = parsed(event);

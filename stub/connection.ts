@@ -122,6 +122,8 @@ export class Connection {
         app: settings.app,
         stage: settings.stage,
         functionName: settings.functionName,
+        // The process is as old as its environment.
+        ageMs: performance.now(),
         proof: proofOf(tls as TLSSocket, settings.key),
         ...options.hello,
       };

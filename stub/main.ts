@@ -4,7 +4,7 @@
  * command as arguments.
  */
 import { StreamError } from "../proto/answer.ts";
-import { unavailable } from "./away.ts";
+import { INTEGRATION_RESPONSE, unavailable, unavailableStream } from "./away.ts";
 import { Call, type Reply } from "./call.ts";
 import { DeployedCode } from "./deployed.ts";
 import { ownEnvironment } from "./environment.ts";
@@ -84,6 +84,13 @@ async function stream(requestId: string, reply: Extract<Reply, { is: "stream" }>
 
 async function decline(event: RuntimeEvent, errorType: string, sentence: string): Promise<void> {
   console.error(`livedev: ${sentence}`);
+  const streamed = settings.streamingUrl === true ? unavailableStream(event.event, sentence) : undefined;
+  if (streamed !== undefined) {
+    const response = runtime.stream(event.requestId, INTEGRATION_RESPONSE, () => {});
+    await response.write(streamed);
+    await response.end();
+    return;
+  }
   const answer = unavailable(event.event, errorType, sentence);
   if (answer.status === "ok") await runtime.respond(event.requestId, answer.contentType, answer.body);
   else await runtime.fail(event.requestId, errorType, answer.body);

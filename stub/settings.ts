@@ -13,6 +13,8 @@ export type Settings = {
   /** Where livedevd is to be reached. One entry now; take-over and routing later are data. */
   readonly addresses: readonly { readonly address: string; readonly match: string }[];
   readonly whenAway: "error" | "deployed";
+  /** The function's URL is of Lambda's `RESPONSE_STREAM`. */
+  readonly streamingUrl?: boolean;
 };
 
 /** Throws an Error whose message is one sentence for whoever reads the function's log. */

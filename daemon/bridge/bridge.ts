@@ -32,7 +32,7 @@ export type BridgeOptions = {
   /** Absent: every function is known. */
   functionKnown?(name: string): boolean;
   /** A stub's environment, at each hello. */
-  greeted?(functionName: string, sandbox: string, environment: Readonly<Record<string, string>>): void;
+  greeted?(hello: Pick<Hello, "functionName" | "sandbox" | "ageMs" | "environment">): void;
   /** Called once per invocation key; its rejection is a bug, and the stub is told. */
   receive(invocation: BridgeInvocation): Promise<void>;
   record(event: BridgeEvent): void;
@@ -40,10 +40,13 @@ export type BridgeOptions = {
   readonly graceMs?: number;
   /** Told why somebody did not get through. */
   readonly onRefused?: (reason: string) => void;
+  /** More than any account's concurrency needs: beyond it, who was silent for longest makes room. */
+  readonly maxConnections?: number;
   readonly log: Log;
 };
 
 const GRACE_MS = 10_000;
+const MAX_CONNECTIONS = 5_000;
 const HELLO_MS = 5_000;
 /** How long the arrivals of one turn may hold up the next. */
 const TURN_MS = 4;
@@ -77,6 +80,7 @@ export class Bridge {
     bridge.#listener = await listen({
       host: options.host,
       port: options.port,
+      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
       keys: () => options.keys(),
       connected: (connection) => bridge.#greet(connection),
       onRefused: options.onRefused,
@@ -118,6 +122,10 @@ export class Bridge {
       connection.close(CLOSE.leaving, "livedevd is leaving");
       return;
     }
+    if (!this.#makeRoom()) {
+      connection.close(CLOSE.full, "livedevd has too many connections");
+      return;
+    }
     this.#greeting.add(connection);
     const late = setTimeout(() => connection.close(CLOSE.silent, "no hello came"), HELLO_MS);
     connection.handle({
@@ -132,6 +140,21 @@ export class Bridge {
         this.#greeting.delete(connection);
       },
     });
+  }
+
+  /**
+   * A sandbox that vanished without a word (AWS ends them so) keeps its connection for as long as nobody notices. False
+   * where everybody has something under way.
+   */
+  #makeRoom(): boolean {
+    if (this.sandboxes + this.#greeting.size < (this.#options.maxConnections ?? MAX_CONNECTIONS)) return true;
+    let silent: Session | undefined;
+    for (const session of this.#sessions.values()) {
+      if (session.silentSince === undefined) continue;
+      if (silent === undefined || session.silentSince < (silent.silentSince ?? Infinity)) silent = session;
+    }
+    silent?.drop("it made room for another: it was silent for longest");
+    return silent !== undefined;
   }
 
   #hello(connection: Connection, hello: Hello): void {
@@ -160,7 +183,7 @@ export class Bridge {
     const known = this.#sessions.get(hello.sandbox);
     const session = known?.functionName === hello.functionName ? known : this.#session(hello);
     const replaces = session.attached;
-    this.#options.greeted?.(hello.functionName, hello.sandbox, hello.environment);
+    this.#options.greeted?.(hello);
     session.attach(connection, hello);
     if (replaces) return;
     this.#options.record({

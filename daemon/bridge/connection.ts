@@ -11,6 +11,7 @@ import {
   type UpFrame,
   FrameError,
 } from "../../proto/frames.ts";
+import { continuousMs } from "../lib/clock.ts";
 import { type Log } from "../lib/log.ts";
 
 /** Close codes of ours, in the range that the WebSocket protocol leaves to applications. */
@@ -22,6 +23,7 @@ export const CLOSE = {
   replaced: 4001,
   silent: 4002,
   refused: 4003,
+  full: 4004,
 } as const;
 
 export type ConnectionEvents = {
@@ -38,12 +40,15 @@ export class Connection {
   readonly key: Uint8Array;
   /** What both ends of this TLS connection, and nobody else, can compute. */
   readonly exported: Uint8Array;
+  /** When it last said something, by `continuousMs()`. */
+  heardAt = continuousMs();
 
   constructor(options: { socket: WebSocket; tls: TLSSocket; key: Uint8Array; log: Log }) {
     this.#socket = options.socket;
     this.#log = options.log;
     this.key = options.key;
     this.exported = options.tls.exportKeyingMaterial(32, "EXPERIMENTAL-livedev", Buffer.alloc(0));
+    this.#socket.on("ping", () => (this.heardAt = continuousMs()));
     this.#socket.on("message", (data, isBinary) => this.#message(data, isBinary));
     this.#socket.on("error", (error) => (this.#reason ??= error.message));
     this.#socket.on("close", (code, text) => {
@@ -88,6 +93,7 @@ export class Connection {
   #message(data: RawData, isBinary: boolean): void {
     // ws still hands over what came in the same packet as the frame that closed the connection.
     if (this.#socket.readyState !== this.#socket.OPEN || this.#events === undefined) return;
+    this.heardAt = continuousMs();
     try {
       if (!isBinary) throw new FrameError("a text message");
       const decoded = decodeFrame(data as Buffer);

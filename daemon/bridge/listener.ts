@@ -17,8 +17,13 @@ export type StageKey = { readonly keyId: string; readonly key: Uint8Array };
 
 /** An event is at most 6 MB; beside it stand the frame's header and some room. More is an attack, or a bug. */
 const MAX_FRAME_BYTES = 8 * 1024 * 1024 + 256 * 1024;
-/** More sockets than any account's concurrency needs; a flood ends here. */
-const MAX_CONNECTIONS = 5_000;
+/** Beyond the connections that the bridge serves: those on their way, by which it learns that it must make room. */
+const MORE_SOCKETS = 100;
+/**
+ * After so long a silence the system asks the other end's, and drops who is gone (Linux: after 11 minutes more). A
+ * sandbox that is frozen for longer is dropped with them: it comes back by a new connection, to the same session.
+ */
+const KEEP_ALIVE_MS = 30 * 60 * 1_000;
 const HANDSHAKE_MS = 5_000;
 /** How long a stub has to answer the close before its socket is destroyed. */
 const CLOSE_MS = 300;
@@ -28,6 +33,7 @@ export type Listener = { readonly address: string; close(): Promise<void> };
 export async function listen(options: {
   host: string;
   port: number;
+  maxConnections: number;
   keys(): readonly StageKey[];
   connected(connection: Connection): void;
   /** Told why somebody did not get through to the bridge. */
@@ -48,7 +54,7 @@ export async function listen(options: {
   });
   server.headersTimeout = HANDSHAKE_MS;
   server.requestTimeout = HANDSHAKE_MS;
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = options.maxConnections + MORE_SOCKETS;
   server.on("request", (_request, response) => response.writeHead(426, { connection: "close" }).end());
   server.on("tlsClientError", (error) => {
     options.log.debug({ reason: error.message }, "a TLS handshake failed");
@@ -69,6 +75,7 @@ export async function listen(options: {
       return;
     }
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       options.connected(new Connection({ socket: webSocket, tls: socket, key, log: wire }));
     });

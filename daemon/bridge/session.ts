@@ -75,6 +75,21 @@ export class Session {
     return this.#state.is === "detached" && this.#exchanges.size === 0 ? this.#state.since : undefined;
   }
 
+  /** Since when its connection has said nothing, by `continuousMs()`; undefined where it has none, or is needed. */
+  get silentSince(): number | undefined {
+    return this.#state.is === "attached" && this.#exchanges.size === 0
+      ? this.#state.connection.heardAt
+      : undefined;
+  }
+
+  /** Its connection goes; the session stays, and a stub that is there after all comes back to it. */
+  drop(reason: string): void {
+    if (this.#state.is !== "attached") return;
+    const { connection } = this.#state;
+    this.#detach(reason);
+    connection.terminate();
+  }
+
   attach(connection: Connection, hello: Hello): void {
     this.#environment = hello.environment;
     // A stub that has not taken this session's welcome yet counts the frames of another one.

@@ -1,8 +1,10 @@
 /**
  * Each function's freshest credentials. They come with the environment of its stubs: AWS gives every execution
  * environment its own, and a newer environment's last longer than an older one's, so the newest wins, whichever of
- * them an event comes from. In memory alone; they never reach a file or a log.
+ * them an event comes from, and in whichever order they connect. In memory alone; they never reach a file or a log.
  */
+import { continuousMs } from "../lib/clock.ts";
+
 export type Variables = Readonly<Record<string, string>>;
 
 /** @see https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html */
@@ -17,6 +19,17 @@ type Known = {
   readonly keys: Variables;
   /** Where the environment itself says so. */
   readonly expiresAt: number | undefined;
+  /** When their environment began, by our clock that goes on. */
+  readonly bornAt: number;
+};
+
+/** What of a stub's hello matters here. */
+export type Greeting = {
+  readonly functionName: string;
+  readonly sandbox: string;
+  /** Absent: as if it began now. */
+  readonly ageMs?: number;
+  readonly environment: Variables;
 };
 
 /** More environments than a stage has at a time. */
@@ -28,7 +41,7 @@ export class Credentials {
   readonly #seen = new Set<string>();
 
   /** A stub has said hello with its environment; the same sandbox may do so many times. */
-  greeted(functionName: string, sandbox: string, environment: Variables): void {
+  greeted({ functionName, sandbox, ageMs = 0, environment }: Greeting): void {
     if (environment["AWS_ACCESS_KEY_ID"] === undefined || this.#seen.has(sandbox)) return;
     this.#seen.add(sandbox);
     if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value ?? "");
@@ -37,10 +50,9 @@ export class Credentials {
     );
     const stated = Date.parse(environment["AWS_CREDENTIAL_EXPIRATION"] ?? "");
     const expiresAt = Number.isNaN(stated) ? undefined : stated;
-    // Where both say when they expire, that is what counts; otherwise the environment that was made last.
-    const before = this.#byFunction.get(functionName)?.expiresAt;
-    if (before !== undefined && expiresAt !== undefined && expiresAt < before) return;
-    this.#byFunction.set(functionName, { keys, expiresAt });
+    const known = { keys, expiresAt, bornAt: continuousMs() - ageMs };
+    const before = this.#byFunction.get(functionName);
+    if (before === undefined || isNewer(known, before)) this.#byFunction.set(functionName, known);
   }
 
   /**
@@ -65,4 +77,10 @@ export class Credentials {
     const kept = new Set(functionNames);
     for (const name of this.#byFunction.keys()) if (!kept.has(name)) this.#byFunction.delete(name);
   }
+}
+
+/** Where both say when they expire, that is what counts; otherwise the environment that began last. */
+function isNewer(one: Known, other: Known): boolean {
+  if (one.expiresAt !== undefined && other.expiresAt !== undefined) return one.expiresAt >= other.expiresAt;
+  return one.bornAt >= other.bornAt;
 }

@@ -31,6 +31,8 @@ export type StubSettings = {
   readonly keyId: string;
   readonly addresses: readonly BridgeAddress[];
   readonly whenAway: "error" | "deployed";
+  /** Its URL streams: what it is answered with must begin as a stream of Lambda's does. */
+  readonly streamingUrl: boolean;
 };
 
 /** A function as it should stand in AWS: a stub, or its own code. */
@@ -163,6 +165,7 @@ export function wantedStub(
     keyId,
     addresses,
     whenAway: wanted.whenAway,
+    streamingUrl: wanted.url?.streaming === true,
   } as const;
   return lambda(app, wanted, region, lookup, {
     handler: carries?.handler ?? wanted.handler,

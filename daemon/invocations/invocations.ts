@@ -100,6 +100,8 @@ export type InvocationsStore = {
 export type InvocationsOptions = {
   readonly store: InvocationsStore;
   readonly run: Run;
+  /** As the function is configured: what a timeout is told as, whatever of it was left when the event came. */
+  readonly timeoutMs?: (functionName: string) => number | undefined;
   /** Whether a function may run again from the start when the daemon died in the middle of it. */
   readonly retryable?: (functionName: string) => boolean;
   /** How long the stubs of an earlier daemon's invocations may take to come back. */
@@ -329,7 +331,7 @@ export class Invocations implements AsyncDisposable {
         running.stop(
           running.began === undefined
             ? expired(requestId, `could not begin within ${seconds(timeoutMs)} seconds`)
-            : timedOut(requestId, timeoutMs),
+            : timedOut(requestId, this.#options.timeoutMs?.(incoming.functionName) ?? timeoutMs),
         ),
     };
     this.#running.set(id, running);

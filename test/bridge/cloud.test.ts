@@ -139,3 +139,16 @@ function stateOf(pid: number): string | undefined {
     return undefined;
   }
 }
+
+void t.test("away at a URL that streams: a 503, and not a 200 whose body says so", async (t) => {
+  const bridge = await openBridge({ receive: (invocation) => invocation.deliver(ok('"here"')) });
+  const { url, name } = await deployed(t, bridge, { url: { ...URL, streaming: true } });
+  t.equal((await fetch(url)).status, 200);
+  await bridge[Symbol.asyncDispose]();
+  const response = await fetch(url);
+  t.equal(response.status, 503);
+  t.match(response.headers.get("content-type"), /text\/plain/);
+  t.match(await response.text(), /livedevd start/);
+  // Invoked, it is the error that it always was.
+  t.match(await cloud.invoke(name), { error: "Unhandled", value: { errorType: "Livedev.Away" } });
+});

@@ -19,10 +19,10 @@ const keys = (word: string, expires?: string) => ({
 
 t.test("the newest environment's credentials win, whichever one an event comes from", (t) => {
   const credentials = new Credentials();
-  credentials.greeted("Api", "old", keys("OLD"));
-  credentials.greeted("Api", "new", keys("NEW"));
-  credentials.greeted("Api", "old", keys("OLD"));
-  credentials.greeted("Other", "other", keys("OTHER"));
+  credentials.greeted({ functionName: "Api", sandbox: "old", environment: keys("OLD") });
+  credentials.greeted({ functionName: "Api", sandbox: "new", environment: keys("NEW") });
+  credentials.greeted({ functionName: "Api", sandbox: "old", environment: keys("OLD") });
+  credentials.greeted({ functionName: "Other", sandbox: "other", environment: keys("OTHER") });
   t.match(credentials.freshest("Api", keys("OLD")), {
     AWS_ACCESS_KEY_ID: "ASIANEW",
     AWS_SECRET_ACCESS_KEY: "secret-NEW",
@@ -38,12 +38,33 @@ t.test("the newest environment's credentials win, whichever one an event comes f
 
 t.test("where environments say when their credentials expire, the later expiry wins", (t) => {
   const credentials = new Credentials();
-  credentials.greeted("Api", "long", keys("LONG", "2030-01-01T12:00:00Z"));
-  credentials.greeted("Api", "short", keys("SHORT", "2030-01-01T06:00:00Z"));
+  credentials.greeted({
+    functionName: "Api",
+    sandbox: "long",
+    environment: keys("LONG", "2030-01-01T12:00:00Z"),
+  });
+  credentials.greeted({
+    functionName: "Api",
+    sandbox: "short",
+    environment: keys("SHORT", "2030-01-01T06:00:00Z"),
+  });
   t.match(credentials.freshest("Api", {}), {
     AWS_ACCESS_KEY_ID: "ASIALONG",
     AWS_CREDENTIAL_EXPIRATION: "2030-01-01T12:00:00Z",
   });
+  t.end();
+});
+
+t.test("an old environment that connects last is still the older one", (t) => {
+  const credentials = new Credentials();
+  const greeted = (sandbox: string, ageMs: number) =>
+    credentials.greeted({ functionName: "Api", sandbox, ageMs, environment: keys(sandbox) });
+  // As they come back to a daemon that was restarted: in any order.
+  greeted("YOUNG", 60_000);
+  greeted("OLD", 3_600_000);
+  t.match(credentials.freshest("Api", keys("OLD")), { AWS_ACCESS_KEY_ID: "ASIAYOUNG" });
+  greeted("NEW", 10);
+  t.match(credentials.freshest("Api", keys("OLD")), { AWS_ACCESS_KEY_ID: "ASIANEW" });
   t.end();
 });
 
@@ -91,10 +112,10 @@ t.test("the SDK in a worker that stays uses the new credentials after a rotation
     if (answer.kind !== "buffered") throw new Error("a streamed answer");
     return JSON.parse(Buffer.from(answer.body).toString()) as Record<string, unknown>;
   };
-  credentials.greeted("Api", "first", keys("FIRST"));
+  credentials.greeted({ functionName: "Api", sandbox: "first", environment: keys("FIRST") });
   const before = await run();
   t.match(before, { accessKeyId: "ASIAFIRST", sessionToken: "token-FIRST" });
-  credentials.greeted("Api", "second", keys("SECOND"));
+  credentials.greeted({ functionName: "Api", sandbox: "second", environment: keys("SECOND") });
   const after = await run();
   t.match(after, { accessKeyId: "ASIASECOND", sessionToken: "token-SECOND" });
   t.equal(after["pid"], before["pid"], "the same process");

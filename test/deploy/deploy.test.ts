@@ -158,7 +158,8 @@ void t.test("a URL's settings follow the config, down to its permissions and to 
   const second = await deploy.apply(
     app([wantedFunction("Api", { url: { authorization: "iam", streaming: true } })]),
   );
-  t.same(taken(), ['update aws.Function "Api" URL']);
+  // The stub's package says how its URL is to be answered while nobody is there.
+  t.same(taken(), ['update aws.Function "Api"', 'update aws.Function "Api" URL']);
   const { AuthType, InvokeMode, Cors } = await config();
   t.match({ AuthType, InvokeMode }, { AuthType: "AWS_IAM", InvokeMode: "RESPONSE_STREAM" });
   t.same(Cors ?? {}, {}, "CORS is taken away");

@@ -103,6 +103,19 @@ t.test("a handler is ended at its deadline, a little before AWS would, in Lambda
   t.match(await rig.row(sent), { status: "error", errorType: "Sandbox.Timedout" });
 });
 
+t.test(
+  "a timeout is told as it is configured, however much of it was left when the event came",
+  async (t) => {
+    const rig = await Rig.open(t, { timeoutMs: (name) => (name === "Api" ? 3_000 : undefined) });
+    const sent = rig.send({ timeoutMs: 300 });
+    (await rig.call()).request.begun(CODE);
+    await sent.done;
+    t.match(shown(sent.given[0]), {
+      value: { errorMessage: "RequestId: request-1 Error: Task timed out after 3.00 seconds" },
+    });
+  },
+);
+
 t.test("an event that came too late is never run", async (t) => {
   const rig = await Rig.open(t);
   const late = rig.send({ timeoutMs: -1 });

@@ -74,6 +74,45 @@ t.test("nobody there: HTTP events get a valid 503, all others an error, within 1
   }
 });
 
+t.test("a URL that streams gets its 503 as a stream begins: status and headers, then the body", async (t) => {
+  await using runtime = await TestRuntimeApi.open();
+  const settings = { streamingUrl: true };
+  await using _stub = new StubProcess({ runtimeApi: runtime.address, port: await freePort(), settings });
+  const request = (apiId: string, domainName: string) =>
+    JSON.stringify({ ...EVENTS.url, requestContext: { apiId, domainName, http: { method: "GET" } } });
+  for (const event of [
+    request("abc", "abc.lambda-url.eu-west-1.on.aws"),
+    // On the local cloud.
+    request("127.0.0.1", "127.0.0.1:4000"),
+  ]) {
+    const posted = await runtime.invoke(event);
+    t.match(posted, {
+      to: "response",
+      headers: {
+        "content-type": "application/vnd.awslambda.http-integration-response",
+        "lambda-runtime-function-response-mode": "streaming",
+      },
+      trailers: {},
+    });
+    const end = posted.body.indexOf(Buffer.alloc(8));
+    t.match(JSON.parse(posted.body.subarray(0, end).toString()), {
+      statusCode: 503,
+      headers: { "content-type": /text\/plain/ },
+    });
+    t.match(posted.body.subarray(end + 8).toString(), /livedevd start/);
+  }
+  // The same function behind an API, or invoked: nobody there reads a stream's beginning.
+  for (const event of [
+    request("abc", "abc.execute-api.eu-west-1.amazonaws.com"),
+    request("abc", "shop.example.com"),
+    JSON.stringify(EVENTS.alb),
+  ]) {
+    const posted = await runtime.invoke(event);
+    t.match(JSON.parse(posted.body.toString()), { statusCode: 503 });
+  }
+  t.equal((await runtime.invoke(JSON.stringify(EVENTS.sqs))).to, "error");
+});
+
 t.test("an event that is no JSON, or none at all, is not taken for a request", async (t) => {
   for (const event of ["", "null", "1", "[]", '{"requestContext":null}', "{", "\u0000"]) {
     t.equal(shapeOf(Buffer.from(event)), "other");

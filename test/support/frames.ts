@@ -13,11 +13,12 @@ export const SAMPLES: readonly {
     seq: 0,
     frame: {
       type: "hello",
-      protocol: 1,
+      protocol: 2,
       app: "shop",
       stage: "dev",
       functionName: "api",
       sandbox: "5f2b",
+      ageMs: 12.5,
       epoch: null,
       received: 0,
       proof: "ab12",
@@ -25,7 +26,7 @@ export const SAMPLES: readonly {
     },
     payload: bytes(""),
   },
-  { seq: 0, frame: { type: "welcome", protocol: 1, epoch: "e1", received: 0 }, payload: bytes("") },
+  { seq: 0, frame: { type: "welcome", protocol: 2, epoch: "e1", received: 0 }, payload: bytes("") },
   { seq: 0, frame: { type: "refuse", code: "bridge.wrongStage", message: "No." }, payload: bytes("") },
   { seq: 0, frame: { type: "ack", received: 3 }, payload: bytes("") },
   {
