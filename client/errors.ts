@@ -160,6 +160,20 @@ export const eventNotJson = (where: string, reason: string) =>
 export const oneEventOnly = () =>
   new LivedevError("cli.usage", "There is more than one event.", "Give one of --event, --file and -.");
 
+// ---- livedev run
+
+/** As a shell says it. */
+export const commandMissing = (file: string) =>
+  `livedev: there is no command ${file}: neither on the PATH nor in a node_modules/.bin up from here.`;
+
+export const commandNotStarted = (file: string, reason: string) =>
+  `livedev: ${file} cannot be started: ${reason}.`;
+
+export const restarted = () => "livedev: what it was given has changed; the command is started again.";
+
+export const waitsForChange = (code: number) =>
+  `livedev: the command ended with ${code}; it is started again when what it is given changes.`;
+
 // ---- secrets
 
 export const secretOnCommandLine = (name: string) =>

@@ -22,7 +22,9 @@ import { Announcement } from "./announcement.ts";
 import { Bridge } from "./bridge/bridge.ts";
 import { Config, type ConfigResult } from "./config/config.ts";
 import { resolveStage } from "./config/stage.ts";
-import { Credentials } from "./credentials/credentials.ts";
+import { Credentials, type Variables } from "./credentials/credentials.ts";
+import { CredentialsEndpoint } from "./credentials/endpoint.ts";
+import { isKnock, KNOCK } from "./credentials/knock.ts";
 import { LocalSecrets } from "./credentials/local-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
@@ -46,6 +48,7 @@ import {
   neverConfigured,
   notConfigured,
   secretsMissing,
+  stubMissing,
   noWayForStubs,
   unknownFunction,
 } from "./lib/errors.ts";
@@ -65,6 +68,7 @@ import { Rpc } from "./rpc/rpc.ts";
 import { prepareSocket } from "./rpc/socket.ts";
 import { StateLock } from "./store/lock.ts";
 import { Settings } from "./store/settings.ts";
+import { asDeveloper, asFunction, redacted, type RunEnvironment } from "./run-environment.ts";
 import { StageSecrets, type SecretValues } from "./stage-secrets.ts";
 import { Store } from "./store/store.ts";
 import { Watch, type Batch } from "./watch/watch.ts";
@@ -81,6 +85,8 @@ type Kept = {
   readonly retryable: readonly string[];
   /** Stubs have it in their settings. */
   readonly bridgePort: number;
+  /** Programs that an earlier daemon gave it to still ask there. */
+  readonly credentialsPort: number;
   /** Whether the stage went live and was not stopped: a daemon that was killed goes on where it was. */
   readonly live: boolean;
   readonly deployed: Deployed;
@@ -104,6 +110,12 @@ const CONFIG_WAIT_MS = 1_000;
 /** How long running invocations may take to finish when the daemon was asked to end. */
 const DRAIN_MS = 10_000;
 const LOCK_FILE = "lock";
+const KNOCK_ANSWER = {
+  kind: "buffered",
+  status: "ok",
+  contentType: "application/json",
+  body: Buffer.from("null"),
+} as const;
 /** Beside the stages, of which none begins so. */
 const SECRETS_FOLDER = "_secrets";
 /** How long an event waits for secrets that are being read from AWS. */
@@ -154,6 +166,7 @@ export class Daemon {
   #byHand: { readonly replaceCode: boolean } | undefined;
   #rewatching = false;
   #followingSecrets = false;
+  #endpoint: Promise<CredentialsEndpoint> | undefined;
   #drainMs = DRAIN_MS;
 
   /** As the last good config had it: stubs of a killed daemon come back before this one has loaded any. */
@@ -266,6 +279,8 @@ export class Daemon {
       const home = await this.#opening?.catch(() => undefined);
       await home?.[Symbol.asyncDispose]();
     });
+    // Who was given it by a daemon before this one asks there from the start.
+    if (this.#kept.get("credentialsPort") !== undefined) await this.#credentialsEndpoint();
     await prepareSocket(this.socket);
     this.#scope.use(
       await Rpc.open({
@@ -410,7 +425,10 @@ export class Daemon {
         // Until the config is there, nobody knows better than the stub.
         functionKnown: (name) => this.#app === undefined || this.#wanted(name) !== undefined,
         greeted: (hello) => this.#credentials.greeted(hello),
-        receive: (invocation) => this.#invocations.receive(invocation),
+        receive: (invocation) =>
+          isKnock(invocation.event)
+            ? invocation.deliver(KNOCK_ANSWER)
+            : this.#invocations.receive(invocation),
         record: (event) => void record(event),
         onRefused: this.#refusals.at("the bridge"),
         log: componentLog(this.#log, "bridge"),
@@ -499,6 +517,65 @@ export class Daemon {
   lookup(app: WantedApp): Lookup {
     const [deployed, outputs] = [this.#deployed, this.#outputs];
     return lookupOf(app, { deployed, outputs, secrets: this.#secrets.values });
+  }
+
+  // ---- what runs beside the functions
+
+  /** `as`: a function, in whose place the command is. @throws LivedevError */
+  async runEnvironment(as: string | undefined, reveal: boolean): Promise<RunEnvironment> {
+    const app = await this.#configuredApp();
+    await Promise.all([this.#configuring.idle(), app.secrets.length > 0 && this.#secrets.read()]);
+    const home = await this.openHome(app);
+    const { cloud, endpoint } = home;
+    const place = { endpoint, profile: app.profile, credentials: cloud };
+    const lookup = this.lookup(app);
+    const wanted = as === undefined ? undefined : (await this.runnable(as)).wanted;
+    if (wanted !== undefined) {
+      await this.#stubOf(app, wanted.name);
+      await this.#credentialsOf(wanted.name);
+    }
+    const whole =
+      wanted === undefined
+        ? asDeveloper(app, lookup, place)
+        : asFunction(app, wanted, lookup, place, (await this.#credentialsEndpoint()).variables(wanted.name));
+    return reveal ? whole : redacted(whole, (value) => this.#secrets.holds(value));
+  }
+
+  /** Real code must not get an event of ours, and has no way to say hello. @throws LivedevError */
+  async #stubOf(app: WantedApp, functionName: string): Promise<Home> {
+    const home = await this.openHome(app);
+    const holds = await home.deploy.holds(app, functionName);
+    if (holds !== "stub") throw stubMissing(functionName, this.stage, holds === "code");
+    return home;
+  }
+
+  /** A function's own, as fresh as its stub has them. @throws LivedevError where there is no stub. */
+  async #credentialsOf(functionName: string): Promise<Variables> {
+    const app = await this.#configuredApp();
+    return this.#credentials.fresh(functionName, async () => {
+      const { deploy } = await this.#stubOf(app, functionName);
+      await deploy.invoke({ functionName, event: KNOCK, signal: this.#scope.signal });
+    });
+  }
+
+  /** Opened by the first who needs it, on the port that programs of an earlier daemon know. */
+  #credentialsEndpoint(): Promise<CredentialsEndpoint> {
+    this.#endpoint ??= this.#openEndpoint(this.#kept.get("credentialsPort") ?? 0);
+    return this.#endpoint;
+  }
+
+  async #openEndpoint(port: number): Promise<CredentialsEndpoint> {
+    const endpoint = this.#scope.use(
+      await CredentialsEndpoint.open({
+        port,
+        key: this.#key.key,
+        credentials: (functionName) => this.#credentialsOf(functionName),
+        onRefused: this.#refusals.at("the credentials' endpoint"),
+        log: componentLog(this.#log, "credentials"),
+      }),
+    );
+    this.#kept.set({ credentialsPort: endpoint.port });
+    return endpoint;
   }
 
   // ---- secrets

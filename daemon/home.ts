@@ -101,6 +101,11 @@ export class Home {
     return new SsmSecrets(this.#aws, { app: name, stage });
   }
 
+  /** Of the clients here: whoever runs beside the functions asks there too. */
+  get endpoint(): string | undefined {
+    return this.cloud?.endpoint ?? this.#options.app.endpoint;
+  }
+
   /** The stage's lease is ours from here on, until it is lost or this closes. @throws LivedevError `stage.held` */
   async hold(takeOver: boolean): Promise<void> {
     const acquiring = (this.#lease ??= this.#acquire(takeOver));

@@ -91,6 +91,11 @@ export function methods(daemon: Daemon): MethodTable {
       return { removed: await daemon.removeSecret(name, fallback ?? false) };
     },
 
+    async "environment.get"({ as, reveal }) {
+      const { variables, unset } = await daemon.runEnvironment(as, reveal ?? false);
+      return { variables: { ...variables }, unset: [...unset] };
+    },
+
     "function.list": async () => daemon.functionStates(),
 
     async "function.invoke"({ functionName, event, type }, { signal }) {

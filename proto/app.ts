@@ -25,6 +25,8 @@ export type WantedApp = {
   /** Frontends, services, dev commands, and the local databases that have a command. */
   readonly processes: readonly WantedProcess[];
   readonly secrets: readonly WantedSecret[];
+  /** What a link to each component gives, whoever links it. */
+  readonly linkable?: readonly WantedLink[];
   /** What becomes of data (buckets, databases) when its component is removed, or the stage is. */
   readonly removal: Removal;
   /** Whether removing the stage is refused. */

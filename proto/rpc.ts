@@ -268,6 +268,20 @@ export const RPC = {
     params: z.strictObject({ name: z.string(), fallback: z.boolean().optional() }),
     result: z.object({ removed: z.boolean().describe("False where there was none.") }),
   },
+  "environment.get": {
+    summary:
+      "What `livedev run` gives a command: the links, environment and permissions of a function, or without one the app's links and the developer's permissions. Refused with `credentials.noStub` where no stub can lend the function's permissions.",
+    params: z.strictObject({
+      as: z.string().optional().describe("A function's name in the config."),
+      reveal: z.boolean().optional().describe("Values as they are, secrets among them; otherwise redacted."),
+    }),
+    result: z.object({
+      variables: z.record(z.string(), z.string()),
+      unset: z
+        .array(z.string())
+        .describe("What must not be in the command's environment; a `*` at the end stands for any rest."),
+    }),
+  },
   "function.list": { summary: "The app's functions.", params: none, result: z.array(functionStatus) },
   "function.invoke": {
     summary: "Invokes a deployed function through AWS (or the local cloud), the whole way.",

@@ -4,6 +4,7 @@ import { cloudCommand } from "./cloud.ts";
 import { completionCommand } from "./completion.ts";
 import { deployCommand } from "./deploy.ts";
 import { doctorCommand } from "./doctor.ts";
+import { envCommand } from "./env.ts";
 import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { invokeCommand } from "./invoke.ts";
@@ -12,6 +13,7 @@ import { logsCommand } from "./logs.ts";
 import { planCommand } from "./plan.ts";
 import { removeCommand } from "./remove.ts";
 import { replayCommand } from "./replay.ts";
+import { runAsCommand } from "./run-as.ts";
 import { secretCommand } from "./secret.ts";
 import { stateCommand } from "./state.ts";
 import { statusCommand } from "./status.ts";
@@ -36,6 +38,8 @@ await new Cli("livedev").main(
     removeCommand,
     stateCommand,
     secretCommand,
+    runAsCommand,
+    envCommand,
     waitCommand,
     listCommand,
     doctorCommand,

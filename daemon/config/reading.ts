@@ -7,7 +7,7 @@ import { componentName, outputName, sentences } from "./problems.ts";
 import { isObject } from "./values.ts";
 
 /** What `app()` says. */
-export type AppParts = Omit<WantedApp, keyof Parts | "outputs">;
+export type AppParts = Omit<WantedApp, keyof Parts | "linkable" | "outputs">;
 
 /** The lists of the wanted app, while they are filled. */
 export type Parts = {

@@ -1,5 +1,5 @@
 /** From what a config evaluated to, to the wanted app: validated, every default filled in. Pure. */
-import type { WantedApp } from "../../proto/app.ts";
+import type { WantedApp, WantedLink } from "../../proto/app.ts";
 import { readBucket } from "./bucket.ts";
 import { readPostgres, readRedis } from "./database.ts";
 import { nearest } from "./did-you-mean.ts";
@@ -88,9 +88,12 @@ export function wantedApp(
     secrets: [],
   };
   for (const { add } of readings) add?.(parts, links);
+  const linkable = [...links].flatMap(([name, linked]): WantedLink[] =>
+    linked === null ? [] : [{ name, properties: linked.properties }],
+  );
   if (problems.length > 0 || app === undefined) return { ok: false, problems };
   const outputs = isObject(evaluated.outputs) ? { outputs: evaluated.outputs } : {};
-  return { ok: true, app: fillApp({ ...app, ...parts, ...outputs }, known), warnings };
+  return { ok: true, app: fillApp({ ...app, ...parts, linkable, ...outputs }, known), warnings };
 }
 
 /** Components whose name is one and is theirs alone. */

@@ -4,6 +4,7 @@
  * them an event comes from, and in whichever order they connect. In memory alone; they never reach a file or a log.
  */
 import { continuousMs } from "../lib/clock.ts";
+import { credentialsUnknown } from "../lib/errors.ts";
 
 export type Variables = Readonly<Record<string, string>>;
 
@@ -21,6 +22,8 @@ type Known = {
   readonly expiresAt: number | undefined;
   /** When their environment began, by our clock that goes on. */
   readonly bornAt: number;
+  /** By the same clock: when a stub said so, or was last asked for newer ones. */
+  readonly lookedAt: number;
 };
 
 /** What of a stub's hello matters here. */
@@ -32,6 +35,14 @@ export type Greeting = {
   readonly environment: Variables;
 };
 
+/** An environment lives for hours, and its credentials with it: those of a younger one last longer. */
+const OLD_MS = 10 * 60_000;
+/** Before they expire, as the SDKs have it. */
+const MARGIN_MS = 5 * 60_000;
+
+const isOld = ({ lookedAt, expiresAt = Infinity }: Known): boolean =>
+  continuousMs() - lookedAt > OLD_MS || expiresAt - Date.now() < MARGIN_MS;
+
 /** More environments than a stage has at a time. */
 const MAX_SEEN = 5_000;
 
@@ -39,6 +50,7 @@ export class Credentials {
   readonly #byFunction = new Map<string, Known>();
   /** Sandboxes that have said hello, the oldest first: their credentials stay what they were. */
   readonly #seen = new Set<string>();
+  readonly #knocking = new Map<string, Promise<void>>();
 
   /** A stub has said hello with its environment; the same sandbox may do so many times. */
   greeted({ functionName, sandbox, ageMs = 0, environment }: Greeting): void {
@@ -50,7 +62,8 @@ export class Credentials {
     );
     const stated = Date.parse(environment["AWS_CREDENTIAL_EXPIRATION"] ?? "");
     const expiresAt = Number.isNaN(stated) ? undefined : stated;
-    const known = { keys, expiresAt, bornAt: continuousMs() - ageMs };
+    const now = continuousMs();
+    const known = { keys, expiresAt, bornAt: now - ageMs, lookedAt: now };
     const before = this.#byFunction.get(functionName);
     if (before === undefined || isNewer(known, before)) this.#byFunction.set(functionName, known);
   }
@@ -70,6 +83,34 @@ export class Credentials {
       ...keys,
       AWS_CREDENTIAL_EXPIRATION: keys["AWS_CREDENTIAL_EXPIRATION"] ?? new Date().toISOString(),
     };
+  }
+
+  /**
+   * The function's own, for a program beside it. `knock` has a stub say hello, whose environment may be a newer one;
+   * where it cannot, those of before serve on. @throws LivedevError where there are none.
+   */
+  async fresh(functionName: string, knock: () => Promise<void>): Promise<Variables> {
+    const before = this.#byFunction.get(functionName);
+    if (before !== undefined && !isOld(before)) return before.keys;
+    try {
+      await this.#once(functionName, knock);
+    } catch (error) {
+      if (before === undefined || (before.expiresAt ?? Infinity) < Date.now()) throw error;
+      return before.keys;
+    }
+    const now = this.#byFunction.get(functionName);
+    if (now === undefined) throw credentialsUnknown(functionName);
+    this.#byFunction.set(functionName, { ...now, lookedAt: continuousMs() });
+    return now.keys;
+  }
+
+  /** Many programs ask at once; one event serves them all. */
+  #once(functionName: string, knock: () => Promise<void>): Promise<void> {
+    const under = this.#knocking.get(functionName);
+    if (under !== undefined) return under;
+    const knocking = knock().finally(() => this.#knocking.delete(functionName));
+    this.#knocking.set(functionName, knocking);
+    return knocking;
   }
 
   /** Of functions that are gone. */

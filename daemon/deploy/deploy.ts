@@ -30,7 +30,7 @@ import {
 import { Scope } from "../lib/scope.ts";
 import { ABSENT, openCalls, type Calls } from "./calls.ts";
 import { Carrier } from "./carry.ts";
-import type { Stage } from "./deployed.ts";
+import { readFunction, type Stage } from "./deployed.ts";
 import { each } from "./each.ts";
 import { cycleIn } from "./graph.ts";
 import { sealLinks } from "./links.ts";
@@ -183,6 +183,16 @@ export class Deploy {
   async deployed(app?: WantedApp): Promise<Readonly<Record<string, Standing>>> {
     const known = app === undefined ? [] : app.functions.map((wanted) => nameInAws(app, wanted));
     return standing(await this.#read(await this.#calls(), { wanted: known }));
+  }
+
+  /** What stands under the function's name; undefined: nothing of this stage's. */
+  async holds(app: WantedApp, functionName: string): Promise<"stub" | "code" | undefined> {
+    const wanted = app.functions.find(({ name }) => name === functionName);
+    if (wanted === undefined) return undefined;
+    const name = nameInAws(app, wanted);
+    this.#names = new Map([...this.#names, [functionName, name]]);
+    const found = await readFunction(await this.#calls(), name, this.#of);
+    return found === undefined ? undefined : found.stub ? "stub" : "code";
   }
 
   /** What is known of the stage beside its tags; undefined where nothing was deployed yet. */

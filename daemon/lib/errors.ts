@@ -618,6 +618,24 @@ export const secretBroken = (name: string, file: string) =>
     `Set it anew: \`livedev secret set ${name}\`.`,
   );
 
+export const credentialsUnknown = (functionName: string) =>
+  new LivedevError(
+    "credentials.unknown",
+    `The stub of ${functionName} did not reach livedevd, so its credentials are not known.`,
+    "Run `livedevd start`: it puts the stubs in place anew.",
+  );
+
+export const stubMissing = (functionName: string, stage: string, holdsCode: boolean) =>
+  new LivedevError(
+    "credentials.noStub",
+    holdsCode
+      ? `${functionName} holds deployed code in stage ${stage}: only a stub can lend its permissions.`
+      : `${functionName} has no stub in stage ${stage}: only a stub can lend its permissions.`,
+    holdsCode
+      ? "Use a stage of your own, or put stubs in place: `livedevd start --yes`."
+      : "Put it in place: `livedevd start`.",
+  );
+
 export const secretNameInvalid = (name: string) =>
   new LivedevError(
     "secret.nameInvalid",

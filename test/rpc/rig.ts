@@ -114,6 +114,7 @@ export function methodTable(history: MemoryHistory, over: Partial<MethodTable> =
     "secret.list": missing,
     "secret.set": missing,
     "secret.remove": missing,
+    "environment.get": missing,
     "function.list": () => Promise.resolve([]),
     "function.invoke": missing,
     "function.invokeLocal": missing,

@@ -9,6 +9,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -61,6 +62,17 @@ export class Rig {
     symlinkSync(join(ROOT, "node_modules"), join(rig.project, "node_modules"));
     for (const [path, text] of Object.entries(options.files ?? {})) rig.save(path, text);
     return rig;
+  }
+
+  /** As npm installs: livedev is a package among the others, for what Node itself resolves; `more` by name and folder. */
+  install(more: Readonly<Record<string, string>> = {}): void {
+    const folder = join(this.project, "node_modules");
+    const theirs = join(ROOT, "node_modules");
+    rmSync(folder);
+    mkdirSync(folder);
+    const packages = Object.fromEntries(readdirSync(theirs).map((name) => [name, join(theirs, name)]));
+    for (const [name, from] of Object.entries({ ...packages, livedev: ROOT, ...more }))
+      symlinkSync(from, join(folder, name));
   }
 
   save(path: string, text: string): void {

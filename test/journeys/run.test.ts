@@ -1,0 +1,326 @@
+/** `livedev run` and `livedev env`: a command with the app's links, or as one of its functions. */
+import { UpdateFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { spawn, type ChildProcess } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseEnv } from "node:util";
+
+import t from "tap";
+
+import { Rig, ROOT, type Finished } from "../support/rig.ts";
+
+const config = (colour = "red") => `
+import { $config, aws, Secret } from "livedev";
+export default $config({
+  app: () => ({ name: "shop", home: "local", removal: "remove" }),
+  async run() {
+    const files = new aws.Bucket("Files");
+    const stripe = new Secret("StripeKey");
+    new aws.Function("MyApi", { handler: "src/api.handler", link: [files, stripe], environment: { COLOUR: "${colour}", API_TOKEN: "planted-4478" } });
+    new aws.Function("Other", { handler: "src/api.handler" });
+  },
+});
+`;
+
+/** Says at each line of its input who it is, by one client, which renews its credentials itself. */
+const WHO_TS = `
+import { createInterface } from "node:readline";
+import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
+import { Resource } from "livedev";
+const sts = new STSClient({});
+const keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"].filter((name) => name in process.env);
+for await (const _ of createInterface({ input: process.stdin })) {
+  const { Arn } = await sts.send(new GetCallerIdentityCommand({}));
+  const { accessKeyId } = await sts.config.credentials();
+  console.log(JSON.stringify({ arn: Arn, key: accessKeyId, bucket: Resource.Files.name, colour: process.env.COLOUR, keys }));
+}
+`;
+
+const WHO_PY = `
+import json, os, sys, boto3
+sts = boto3.client("sts")
+for _ in sys.stdin:
+    arn = sts.get_caller_identity()["Arn"]
+    key = boto3._get_default_session().get_credentials().get_frozen_credentials().access_key
+    bucket = json.loads(os.environ["SST_RESOURCE_Files"])["name"]
+    print(json.dumps({"arn": arn, "key": key, "bucket": bucket, "colour": os.environ.get("COLOUR")}), flush=True)
+`;
+
+const rig = Rig.open({
+  files: {
+    "livedev.config.ts": config(),
+    "src/api.ts": "export const handler = async () => 1;",
+    "who.mts": WHO_TS,
+    "who.py": WHO_PY,
+  },
+});
+t.teardown(() => rig[Symbol.asyncDispose]());
+rig.install();
+// The developer's own, which nothing that runs as a function may use.
+mkdirSync(join(rig.env["HOME"] ?? "", ".aws"), { recursive: true });
+writeFileSync(
+  join(rig.env["HOME"] ?? "", ".aws", "credentials"),
+  "[default]\naws_access_key_id = AKIADEVELOPER0000000\naws_secret_access_key = developers\n",
+);
+
+const AS_FUNCTION = /^arn:aws:sts::\d+:assumed-role\/shop-dev-MyApi\/shop-dev-MyApi$/;
+type Who = { arn: string; key: string; bucket: string; colour?: string; keys?: string[] };
+
+const run = (args: readonly string[], input?: string) => rig.run("livedev.js", ["run", ...args], input);
+const who = ({ code, stdout, stderr }: Finished): Who => {
+  if (code !== 0) throw new Error(`It ended with ${code}\n${stderr}\n${rig.daemonLog()}`);
+  return JSON.parse(stdout) as Who;
+};
+
+/** A program that answers lines. */
+class Talk {
+  readonly child: ChildProcess;
+  #text = "";
+  #wake = () => {};
+  #stderr = "";
+
+  constructor(args: readonly string[]) {
+    this.child = rig.spawn("livedev.js", ["run", ...args]);
+    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.#text += text;
+      this.#wake();
+    });
+    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
+    this.child.on("exit", () => this.#wake());
+  }
+
+  async line(): Promise<string> {
+    for (;;) {
+      const [, line, rest] = /^([^\n]*)\n(.*)$/s.exec(this.#text) ?? [];
+      if (line !== undefined) {
+        this.#text = rest ?? "";
+        return line;
+      }
+      if (this.child.exitCode !== null) throw new Error(`It ended: ${this.#stderr}`);
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  async ask(): Promise<Who> {
+    this.child.stdin?.write("?\n");
+    return JSON.parse(await this.line()) as Who;
+  }
+
+  async end(): Promise<number | null> {
+    this.child.stdin?.end();
+    return ended(this.child);
+  }
+}
+
+const ended = (child: ChildProcess) =>
+  new Promise<number | null>((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
+    else child.once("exit", (code) => resolve(code));
+  });
+
+t.test("without a session there is no stub, and --as is refused in a sentence", async (t) => {
+  const { code, stderr } = await run(["--as", "MyApi", "--", "true"]);
+  t.equal(code, 1);
+  t.match(
+    stderr,
+    "MyApi has no stub in stage dev: only a stub can lend its permissions.\nPut it in place: `livedevd start`.",
+  );
+  t.match((await run(["--as", "None", "--", "true"])).stderr, "There is no function named None.");
+});
+
+t.test("a command without --as has every link of the app, and the developer's permissions", async (t) => {
+  await rig.start();
+  await rig.run("livedev.js", ["secret", "set", "StripeKey"], "planted walrus");
+  const found = who(await run(["--", "tsx", "who.mts"], "?\n"));
+  t.match(found.arn, /^arn:aws:iam::\d+:root$/);
+  t.match(found.bucket, /^shop-dev-files-/);
+  t.equal(found.colour, undefined, "a function's variables are the function's");
+});
+
+const python = process.env["LIVEDEV_MOTO"] ?? join(ROOT, ".parts", "moto");
+const PYTHON = join(python, "bin", "python");
+const skipPython =
+  existsSync(PYTHON) || process.env["LIVEDEV_NO_SKIP"] === "1"
+    ? false
+    : `boto3 is not installed: run scripts/moto.sh (looked for ${PYTHON})`;
+
+async function overARotation(
+  t: { match: Function; not: Function; equal: Function },
+  args: readonly string[],
+) {
+  const talk = new Talk(args);
+  const before = await talk.ask();
+  t.match(before, { arn: AS_FUNCTION, bucket: /^shop-dev-files-/, colour: "red" });
+  t.match(before.key, /^ASIA/);
+  await rotate();
+  // The JavaScript SDK renews them behind a call that it makes with the old ones.
+  await talk.ask();
+  const after = await talk.ask();
+  t.match(after, { arn: AS_FUNCTION, colour: "red" });
+  t.not(after.key, before.key, "the same program has other credentials now");
+  t.equal(await talk.end(), 0);
+  return before;
+}
+
+/** A change of the function lets its sandboxes go; the next has credentials of its own. */
+async function rotate() {
+  const cloud = JSON.parse((await rig.livedev("env", "--reveal", "--json")).stdout) as Record<string, string>;
+  const lambda = new LambdaClient({
+    region: cloud["AWS_REGION"] ?? "",
+    endpoint: cloud["AWS_ENDPOINT_URL"] ?? "",
+    credentials: {
+      accessKeyId: cloud["AWS_ACCESS_KEY_ID"] ?? "",
+      secretAccessKey: cloud["AWS_SECRET_ACCESS_KEY"] ?? "",
+    },
+  });
+  const FunctionName = "shop-dev-MyApi";
+  await lambda.send(
+    new UpdateFunctionConfigurationCommand({ FunctionName, Description: String(Math.random()) }),
+  );
+  lambda.destroy();
+  const { code, stderr } = await rig.livedev("invoke", "MyApi");
+  if (code !== 0) throw new Error(stderr);
+}
+
+t.test("a tsx script runs as the function, over a rotation of its credentials", async (t) => {
+  const { keys } = await overARotation(t, ["--as", "MyApi", "--", "tsx", "who.mts"]);
+  t.strictSame(keys, [], "no key stands in its environment");
+});
+
+t.test(
+  "a Python script with boto3 runs as the function, over a rotation",
+  { skip: skipPython },
+  async (t) => {
+    await overARotation(t, ["--as", "MyApi", "--", PYTHON, "who.py"]);
+  },
+);
+
+t.test("a restart of the daemon is not noticed by what runs", async (t) => {
+  const talk = new Talk(["--as", "MyApi", "--", "tsx", "who.mts"]);
+  t.match(await talk.ask(), { arn: AS_FUNCTION });
+  t.equal((await rig.livedevd("restart")).code, 0);
+  t.match(await talk.ask(), { arn: AS_FUNCTION });
+  t.equal(await talk.end(), 0);
+});
+
+t.test("another program, a web page and another function's token get no credentials", async (t) => {
+  const of = async (name: string) =>
+    JSON.parse((await rig.livedev("env", "--as", name, "--reveal", "--json")).stdout) as Record<
+      string,
+      string
+    >;
+  const [mine, other] = [await of("MyApi"), await of("Other")];
+  const url = mine["AWS_CONTAINER_CREDENTIALS_FULL_URI"] ?? "";
+  const token = mine["AWS_CONTAINER_AUTHORIZATION_TOKEN"] ?? "";
+  const status = async (headers: Record<string, string>, to = url) => (await fetch(to, { headers })).status;
+  t.equal(await status({ authorization: token }), 200);
+  t.equal(await status({}), 403);
+  t.equal(await status({ authorization: other["AWS_CONTAINER_AUTHORIZATION_TOKEN"] ?? "" }), 403);
+  t.equal(await status({ authorization: token, origin: "http://example.com" }), 403);
+  t.equal(await status({ authorization: token }, url.replace("127.0.0.1", "localhost")), 403);
+  t.equal(await status({ authorization: token }, url.replace(/MyApi$/, "..%2f")), 403);
+  t.match((await rig.livedev("doctor")).stdout, "refused at the credentials' endpoint: the token is wrong");
+});
+
+t.test("the command's flags, its exit code and its signals are its own", async (t) => {
+  const node = (code: string) => ["--", process.execPath, "-e", code];
+  const flags = await run([
+    "--",
+    process.execPath,
+    "-p",
+    "JSON.stringify(process.argv)",
+    "--",
+    "--as",
+    "x",
+    "--watch",
+    "--",
+    "-h",
+  ]);
+  t.strictSame((JSON.parse(flags.stdout) as string[]).slice(1), ["--as", "x", "--watch", "--", "-h"]);
+  t.equal((await run(node("process.exit(7)"))).code, 7);
+  t.equal((await run(node("process.kill(process.pid, 'SIGKILL')"))).code, 137);
+  const missing = await run(["--", "no-such-command"]);
+  t.match([missing.code, missing.stderr], [127, "there is no command no-such-command"]);
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    const talk = new Talk(node("console.log('up'); setInterval(() => {}, 1000)"));
+    t.equal(await talk.line(), "up");
+    talk.child.kill(signal);
+    t.equal(await ended(talk.child), code, signal);
+  }
+  const heeds = new Talk(
+    node("process.on('SIGTERM', () => process.exit(5)); console.log('up'); setInterval(() => {}, 1000)"),
+  );
+  await heeds.line();
+  heeds.child.kill("SIGTERM");
+  t.equal(await ended(heeds.child), 5, "what the command makes of a signal");
+});
+
+t.test("programs of the project are found, the nearest first", async (t) => {
+  const bin = (folder: string, says: string) => {
+    const file = join(rig.project, folder, "node_modules", ".bin", "says");
+    mkdirSync(join(file, ".."), { recursive: true });
+    writeFileSync(file, `#!/bin/sh\necho ${says}\n`);
+    chmodSync(file, 0o755);
+  };
+  bin("packages/web", "web");
+  const child = spawn(process.execPath, [join(ROOT, "dist/livedev.js"), "run", "--", "says"], {
+    cwd: join(rig.project, "packages/web"),
+    env: rig.env,
+  });
+  let said = "";
+  child.stdout.on("data", (text: Buffer) => (said += text.toString()));
+  t.equal(await ended(child), 0);
+  t.equal(said, "web\n");
+});
+
+t.test("livedev env prints the same, redacted, in three formats", async (t) => {
+  const env = async (...args: readonly string[]) =>
+    (await rig.livedev("env", "--as", "MyApi", ...args)).stdout;
+  const redacted = await env();
+  t.match(redacted, /^COLOUR=red$/m);
+  t.match(redacted, /^API_TOKEN='«sealed»'$/m);
+  t.match(redacted, /^AWS_CONTAINER_AUTHORIZATION_TOKEN='«sealed»'$/m);
+  t.match(redacted, /^SST_RESOURCE_StripeKey='\{.*"value":"«sealed»"\}'$/m);
+  t.notMatch(redacted, /walrus|4478/);
+  t.notMatch(await env("--json"), /walrus|4478/);
+  const json = JSON.parse(await env("--format", "json", "--reveal")) as Record<string, string>;
+  t.match(json["SST_RESOURCE_StripeKey"], '"value":"planted walrus"');
+  t.strictSame({ ...parseEnv(await env("--reveal")) }, json);
+  const shell = await env("--format", "shell", "--reveal");
+  t.match(shell, /^unset .*AWS_ACCESS_KEY_ID/m);
+  const child = spawn(
+    "sh",
+    ["-c", `${shell}\nexec "$0" -p 'JSON.stringify(process.env)'`, process.execPath],
+    {
+      env: { PATH: rig.env["PATH"], AWS_ACCESS_KEY_ID: "developers" },
+    },
+  );
+  let said = "";
+  child.stdout.on("data", (text: Buffer) => (said += text.toString()));
+  await ended(child);
+  const there = JSON.parse(said) as Record<string, string>;
+  t.match(there, json);
+  t.notOk("AWS_ACCESS_KEY_ID" in there);
+});
+
+t.test("--watch starts the command again when a secret, a variable or a link is another", async (t) => {
+  const say = `const { value } = JSON.parse(process.env.SST_RESOURCE_StripeKey); console.log(process.env.COLOUR, value); setInterval(() => {}, 1000)`;
+  const talk = new Talk(["--as", "MyApi", "--watch", "--", process.execPath, "-e", say]);
+  t.equal(await talk.line(), "red planted walrus");
+  await rig.run("livedev.js", ["secret", "set", "StripeKey"], "another");
+  t.equal(await talk.line(), "red another");
+  rig.save("livedev.config.ts", config("blue"));
+  t.equal(await talk.line(), "blue another");
+  talk.child.kill("SIGTERM");
+  t.equal(await ended(talk.child), 143);
+});
+
+t.test("on a stage that holds deployed code --as is refused", async (t) => {
+  t.equal((await rig.livedev("deploy")).code, 0);
+  const { code, stderr } = await run(["--as", "MyApi", "--", "true"]);
+  t.equal(code, 1);
+  t.match(stderr, "MyApi holds deployed code in stage dev: only a stub can lend its permissions.");
+});
