@@ -92,7 +92,7 @@ async function watched(
   for (;;) {
     const woken = new Promise<"changed">((resolve) => (wake = () => resolve("changed")));
     if (!changed && running.ended === undefined) await Promise.race([running.exit, woken]);
-    if (running.asked !== undefined) return running.exit;
+    if (running.asked !== undefined) return await running.exit;
     if (running.ended !== undefined && !changed) {
       note(waitsForChange(running.ended));
       const asked = askedToEnd();
@@ -160,7 +160,7 @@ class Running {
 
 /** While nothing runs. */
 function askedToEnd(): { readonly promise: Promise<number>; forget(): void } {
-  let end = (_: NodeJS.Signals) => {};
+  let end: (signal: NodeJS.Signals) => void = () => {};
   const promise = new Promise<number>(
     (resolve) => (end = (signal) => resolve(128 + constants.signals[signal])),
   );
