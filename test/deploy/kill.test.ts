@@ -1,33 +1,19 @@
 /** F29: a real kill -9 of a deploying process at each of its moments; the next run adopts whatever it left. */
-import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-import { buildSync } from "esbuild";
 import t, { type Test } from "tap";
 
 import { mayStand } from "../../daemon/deploy/journal.ts";
 import type { WantedApp, WantedFunction } from "../../proto/app.ts";
-import { finished, plainEnvironment, TestCloud } from "../cloud/rig.ts";
-import type { ChildOrder } from "./child.ts";
+import { TestCloud } from "../cloud/rig.ts";
+import { Killed, tried } from "./killed.ts";
 import { openDeploy, standing, wantedApp, wantedFunction, type DeployPlace } from "./rig.ts";
 
-// Some sixty deployments, each in a process of its own.
-t.setTimeout(120_000);
+// With LIVEDEV_KILL_STEPS=all some two hundred deployments, each in a process of its own.
+t.setTimeout(900_000);
 
-const ROOT = join(import.meta.dirname, "../..");
 const cloud = await TestCloud.open(t);
-/** Inside the repository, where its packages are found. */
-const child = join(ROOT, ".tap", `deploy-child-${process.pid}.mjs`);
-mkdirSync(join(ROOT, ".tap"), { recursive: true });
-t.teardown(() => rmSync(child, { force: true }));
-buildSync({
-  entryPoints: [join(import.meta.dirname, "child.ts")],
-  outfile: child,
-  bundle: true,
-  platform: "node",
-  format: "esm",
-  packages: "external",
-});
+const killed = Killed.open(t);
 
 const URL = { authorization: "none" } as const;
 const API = wantedFunction("Api", { url: URL, tags: { team: "a" } });
@@ -44,14 +30,10 @@ function nextPlace(): DeployPlace {
   };
 }
 
-async function run(order: ChildOrder): Promise<string[] | "killed"> {
-  const { code, stdout, stderr } = await finished(process.execPath, [child, JSON.stringify(order)], {
-    env: plainEnvironment(),
-  });
-  if (order.killAt !== undefined && code === null) return "killed";
-  if (code !== 0) throw new Error(`the child ended with ${code}: ${stderr}`);
-  return JSON.parse(stdout) as string[];
-}
+// Another stage of the account, so that the bucket of their states stands all the while.
+const other = await openDeploy(nextPlace());
+await other.deploy.apply(wantedApp({ stage: "k1" }, [API]));
+await other.close();
 
 /** `from`, then a process that is on its way to `to` and killed at each moment in turn, then `next`. */
 async function killEverywhere(
@@ -73,15 +55,15 @@ async function killEverywhere(
     const app: WantedApp | null = steps.to === "removed" ? null : wantedApp(place, steps.to);
     return { place, app };
   };
-  const moments = await run(await prepare());
-  if (moments === "killed") throw new Error("killed without being asked to");
+  const moments = await killed.whole(await prepare());
   t.ok(moments.length >= steps.atLeast, `${moments.length} moments`);
-  const left = moments.map((name, index) => ({ name, killAt: index + 1 }));
+  const left = tried(moments);
+  t.comment(`killed at ${left.length} of ${moments.length} moments`);
   const lane = async () => {
     for (let one = left.shift(); one !== undefined; one = left.shift()) {
       const { name, killAt } = one;
       const { place, app } = await prepare();
-      t.equal(await run({ place, app, killAt }), "killed", name);
+      t.ok(await killed.killedAt(killAt, { place, app }), name);
       await adopts(t, name, place, steps.next);
     }
   };
@@ -146,9 +128,6 @@ void t.test("killed while several are made at once, no one of them is lost", asy
   const place = nextPlace();
   const app = wantedApp(place, several);
   // One after another in the same stage: each goes on from what the last one left.
-  for (let killAt = 7; ; killAt += 9) {
-    const end = await run({ place, app, killAt });
-    if (end !== "killed") break;
-  }
+  for (let killAt = 7; await killed.killedAt(killAt, { place, app }); killAt += 9);
   await adopts(t, "at last", place, several);
 });

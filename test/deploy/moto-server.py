@@ -56,12 +56,14 @@ def dump():
 
 
 def as_aws_does():
-    """What this version of moto leaves out: a change set's tags and outputs reach the stack; a VPC goes with the route tables that
-    its stack made, which moto's stacks do not delete."""
+    """What this version of moto leaves out: a change set's tags and outputs reach the stack; a bucket's tags go with it; a VPC
+    goes with the route tables that its stack made, which moto's stacks do not delete."""
     from moto.cloudformation.models import CloudFormationBackend
     from moto.ec2.models import EC2Backend
+    from moto.s3.models import S3Backend
 
     execute = CloudFormationBackend.execute_change_set
+    delete_bucket = S3Backend.delete_bucket
     delete_vpc = EC2Backend.delete_vpc
 
     def execute_whole(self, change_set_name, stack_name=None):
@@ -79,6 +81,14 @@ def as_aws_does():
                 self.route_tables.pop(table.id)
         return delete_vpc(self, vpc_id)
 
+    def delete_with_tags(self, bucket_name):
+        bucket = self.get_bucket(bucket_name)
+        deleted = delete_bucket(self, bucket_name)
+        if deleted:
+            self.tagger.delete_all_tags_for_resource(bucket.arn)
+        return deleted
+
+    S3Backend.delete_bucket = delete_with_tags
     CloudFormationBackend.execute_change_set = execute_whole
     EC2Backend.delete_vpc = delete_with_tables
 

@@ -1,7 +1,7 @@
 /**
  * moto's server as AWS: a process of the suite's own, behind a proxy that is as hard on clients as AWS is. More than
- * 15 calls within a second are answered 429, and a function's last update is in progress for two looks at it; what
- * changes the function meanwhile is refused.
+ * 15 calls within a second are answered 429 (unless a test has other things to try), and a function's last update is
+ * in progress for two looks at it; what changes the function meanwhile is refused.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -41,9 +41,16 @@ export class Moto {
   readonly #moto: string;
   readonly #dump: string;
   readonly #inProgress = new Map<string, number>();
+  readonly #callsPerSecond: number;
   #recent: number[] = [];
 
-  private constructor(dir: string, at: { moto: string; dump: string }, proxy: string) {
+  private constructor(
+    dir: string,
+    at: { moto: string; dump: string },
+    proxy: string,
+    callsPerSecond: number,
+  ) {
+    this.#callsPerSecond = callsPerSecond;
     this.dir = dir;
     this.#moto = at.moto;
     this.#dump = at.dump;
@@ -55,7 +62,7 @@ export class Moto {
     };
   }
 
-  static async open(t: Test): Promise<Moto> {
+  static async open(t: Test, { callsPerSecond = CALLS_PER_SECOND } = {}): Promise<Moto> {
     const dir = mkdtempSync(join(tmpdir(), "livedev-moto-"));
     t.teardown(() => rmSync(dir, { recursive: true, force: true }));
     const [port, dumpPort] = [await freePort(), await freePort()];
@@ -85,7 +92,8 @@ export class Moto {
       server.close();
     });
     const proxy = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    moto = new Moto(dir, { moto: `http://127.0.0.1:${port}`, dump: `http://127.0.0.1:${dumpPort}` }, proxy);
+    const at = { moto: `http://127.0.0.1:${port}`, dump: `http://127.0.0.1:${dumpPort}` };
+    moto = new Moto(dir, at, proxy, callsPerSecond);
     return moto;
   }
 
@@ -135,7 +143,7 @@ export class Moto {
   #tooMany(): boolean {
     const now = performance.now();
     this.#recent = this.#recent.filter((at) => now - at < 1000);
-    if (this.#recent.length >= CALLS_PER_SECOND) return true;
+    if (this.#recent.length >= this.#callsPerSecond) return true;
     this.#recent.push(now);
     return false;
   }

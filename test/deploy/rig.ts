@@ -10,7 +10,7 @@ import { bundleForRelease } from "../../daemon/functions/release.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import { PROGRAMS } from "../../daemon/lib/programs.ts";
 import { Journal } from "../../daemon/store/journal.ts";
-import type { WantedApp, WantedFunction } from "../../proto/app.ts";
+import type { WantedApp, WantedBucket, WantedFunction, WantedStack } from "../../proto/app.ts";
 import type { TestCloud } from "../cloud/rig.ts";
 import { wantedFunction as anyFunction } from "../support/wanted.ts";
 
@@ -114,6 +114,26 @@ export function wantedApp(
 export function wantedFunction(name: string, more: Partial<WantedFunction> = {}): WantedFunction {
   const own = { handler: "src/index.handler", timeoutMs: 10_000, memoryMb: 256 };
   return anyFunction(name, { ...own, ...more });
+}
+
+export function wantedBucket(name: string, more: Partial<WantedBucket> = {}): WantedBucket {
+  return {
+    name,
+    access: "private",
+    versioning: false,
+    enforceHttps: true,
+    lifecycle: [],
+    policy: [],
+    ...more,
+  };
+}
+
+export function wantedStack(
+  name: string,
+  body: Readonly<Record<string, unknown>>,
+  parameters: WantedStack["parameters"] = {},
+): WantedStack {
+  return { name, template: { body }, parameters, capabilities: [], tags: {} };
 }
 
 /** Everything of an app's name that stands in the cloud. */

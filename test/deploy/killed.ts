@@ -1,0 +1,69 @@
+/** Deployments that are killed, each a process of its own (child.ts), and which moments of them are tried. */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+import { buildSync } from "esbuild";
+import type { Test } from "tap";
+
+import { finished, plainEnvironment } from "../cloud/rig.ts";
+import type { ChildOrder } from "./child.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+/** So many in each story, or `all`: then after calls that only look too. */
+const STEPS = process.env["LIVEDEV_KILL_STEPS"];
+const ALL = STEPS === "all";
+
+export type Moment = { readonly name: string; readonly killAt: number };
+
+export class Killed {
+  readonly #program: string;
+
+  private constructor(program: string) {
+    this.#program = program;
+  }
+
+  static open(t: Test): Killed {
+    // Inside the repository, where its packages are found.
+    const folder = join(ROOT, ".tap");
+    const program = join(folder, `deploy-child-${process.pid}.mjs`);
+    mkdirSync(folder, { recursive: true });
+    t.teardown(() => rmSync(program, { force: true }));
+    buildSync({
+      entryPoints: [join(import.meta.dirname, "child.ts")],
+      outfile: program,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      packages: "external",
+    });
+    return new Killed(program);
+  }
+
+  /** To its end: the moments that it has. */
+  async whole(order: Omit<ChildOrder, "killAt" | "looks">): Promise<string[]> {
+    const { code, stdout, stderr } = await this.#run({ ...order, looks: ALL });
+    if (code !== 0) throw new Error(`the child ended with ${code}: ${stderr}`);
+    return JSON.parse(stdout) as string[];
+  }
+
+  /** False where it came to its end before that moment. */
+  async killedAt(killAt: number, order: Omit<ChildOrder, "killAt" | "looks">): Promise<boolean> {
+    const { code, stderr } = await this.#run({ ...order, killAt, looks: ALL });
+    if (code === null) return true;
+    if (code === 0) return false;
+    throw new Error(`the child ended with ${code}: ${stderr}`);
+  }
+
+  #run(order: ChildOrder) {
+    return finished(process.execPath, [this.#program, JSON.stringify(order)], { env: plainEnvironment() });
+  }
+}
+
+/** All of them, or so many, spread evenly from the first to the last. */
+export function tried(moments: readonly string[], usually = moments.length): Moment[] {
+  const all = moments.map((name, index) => ({ name, killAt: index + 1 }));
+  const count = Math.min(ALL ? all.length : Number(STEPS ?? usually), all.length);
+  const step = (all.length - 1) / Math.max(1, count - 1);
+  const picked = new Set(Array.from({ length: count }, (_, at) => Math.round(at * step)));
+  return all.filter((_, index) => picked.has(index));
+}
