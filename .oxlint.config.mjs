@@ -17,6 +17,7 @@ const PACKAGES = {
   "@aws-sdk/client-iam": ["daemon/aws", "daemon/deploy"],
   "@aws-sdk/client-s3": ["daemon/aws", "daemon/deploy"],
   "@aws-sdk/client-ssm": ["daemon/aws", "daemon/credentials"],
+  "@aws-sdk/credential-provider-node": ["daemon/aws"],
   "@aws-sdk/client-sts": ["daemon/aws", "daemon/deploy", "daemon/credentials"],
   "@aws-sdk/client-cloudformation": ["daemon/aws", "daemon/deploy"],
   "@aws-sdk/client-cloudwatch-logs": ["daemon/aws", "daemon/deploy"],

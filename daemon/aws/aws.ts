@@ -12,6 +12,8 @@ import type { STSClient } from "@aws-sdk/client-sts";
 
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
+import { Identity } from "./identity.ts";
+import type { Where } from "./failure.ts";
 import { proxyAgent, proxyFor } from "./proxy.ts";
 
 export type AwsOptions = {
@@ -42,9 +44,11 @@ export class Aws {
   readonly #options: AwsOptions;
   readonly #scope = new Scope();
   readonly #clients = new Map<string, Promise<{ destroy(): void }>>();
+  readonly #identity: Identity;
 
   private constructor(options: AwsOptions) {
     this.#options = options;
+    this.#identity = new Identity(options.profile);
   }
 
   static async open(options: AwsOptions): Promise<Aws> {
@@ -56,9 +60,15 @@ export class Aws {
   }
 
   /** For errors: whose credentials, and where. */
-  get where(): { readonly profile: string | undefined; readonly endpoint: string } {
-    const { profile, endpoint, region } = this.#options;
-    return { profile: profile ?? process.env["AWS_PROFILE"], endpoint: endpoint ?? `AWS in ${region}` };
+  get where(): Where {
+    const { profile, endpoint, region, credentials } = this.#options;
+    const named = profile ?? process.env["AWS_PROFILE"];
+    const given = named === undefined && credentials === undefined;
+    return {
+      profile: named,
+      endpoint: endpoint ?? `AWS in ${region}`,
+      fromEnvironment: given && process.env["AWS_ACCESS_KEY_ID"] !== undefined,
+    };
   }
 
   lambda(): Promise<LambdaClient> {
@@ -120,7 +130,7 @@ export class Aws {
   }
 
   #configuration(requestTimeout = ANSWER_MS) {
-    const { region, profile, endpoint, credentials } = this.#options;
+    const { region, endpoint, credentials = this.#identity.provide } = this.#options;
     const proxy = proxyFor(endpoint === undefined ? "amazonaws.com" : new URL(endpoint).hostname);
     return {
       region,
@@ -132,9 +142,8 @@ export class Aws {
         throwOnRequestTimeout: true,
         ...(proxy !== undefined && { httpsAgent: proxyAgent(proxy) }),
       },
-      ...(profile !== undefined && { profile }),
+      credentials,
       ...(endpoint !== undefined && { endpoint }),
-      ...(credentials !== undefined && { credentials }),
     };
   }
 
@@ -142,7 +151,10 @@ export class Aws {
     const made = this.#clients.get(name);
     if (made !== undefined) return made as Promise<T>;
     if (this.#scope.closed) throw new Error("the AWS clients are closed");
-    const making = make();
+    const making = make().then((client) => {
+      this.#identity.watch(client);
+      return client;
+    });
     this.#clients.set(name, making);
     this.#scope.defer(async () => (await making).destroy());
     return making;

@@ -46,14 +46,20 @@ export function awsName(error: unknown): string | undefined {
   return error instanceof Error && isAws(error) ? error.name : undefined;
 }
 
+/** AWS, or the SDK before it asked, takes these credentials for absent, wrong or over. */
+export const isRefusal = (error: Error) => CREDENTIALS.has(error.name);
+
+export type Where = {
+  readonly profile: string | undefined;
+  readonly endpoint: string;
+  /** The credentials are keys that this process was started with. */
+  readonly fromEnvironment?: boolean;
+};
+
 /** `doing`: the operation and its object, `CreateFunction of aws.Function "MyApi"`. */
-export function explainAws(
-  error: unknown,
-  doing: string,
-  where: { readonly profile: string | undefined; readonly endpoint: string },
-): unknown {
+export function explainAws(error: unknown, doing: string, where: Where): unknown {
   if (!(error instanceof Error) || error instanceof LivedevError || error.name === "AbortError") return error;
-  if (CREDENTIALS.has(error.name)) return credentialsFailed(where.profile, error);
+  if (isRefusal(error)) return credentialsFailed(where, error);
   if (UNREACHABLE.has(codeOf(error) ?? "") || error.name === "TimeoutError") {
     return awsUnreachable(where.endpoint, describe(error));
   }

@@ -38,10 +38,15 @@ const MINE = ["BucketAlreadyOwnedByYou"];
 const UNSUPPORTED = ["NotImplemented"];
 const WIDTH = 8;
 
+/**
+ * `known`: names of buckets that were made for this stage; `begun`: those that the journal has. Tags come with a call
+ * of their own: one of `begun` that has none was made by a run that was killed before it.
+ */
 export async function readBuckets(
   calls: Calls,
   of: Stage,
   known: Iterable<string>,
+  begun: ReadonlySet<string>,
 ): Promise<DeployedThing[]> {
   const client = await calls.aws.s3();
   const prefix = `${of.app}-${of.stage}-`.toLowerCase().replaceAll(/[^a-z0-9-]/g, "-");
@@ -53,7 +58,9 @@ export async function readBuckets(
   const found: DeployedThing[] = [];
   await each(names, WIDTH, async (name) => {
     const tags = await tagsOf(calls, client, name);
-    if (tags === undefined || !isOurs(tags, of)) return;
+    if (tags === undefined) return;
+    const halfMade = begun.has(name) && Object.keys(tags).length === 0;
+    if (!halfMade && !isOurs(tags, of)) return;
     found.push({
       is: "bucket",
       kind: "aws.Bucket",

@@ -26,7 +26,8 @@ export async function readAll(
   const { state, app, journal: entries, thorough = false } = known;
   const noted = (is: string) =>
     (state?.resources ?? []).filter((one) => one.is === is).map(({ nameInAws }) => nameInAws);
-  const buckets = [...mayStand(entries, "bucket"), ...noted("bucket")];
+  const begun = mayStand(entries, "bucket");
+  const buckets = [...begun, ...noted("bucket")];
   const stacks = [...mayStand(entries, "stack"), ...noted("stack")];
   const has = (list: readonly unknown[] | undefined) => list === undefined || list.length > 0;
   const askBuckets = has(app?.buckets) || buckets.length > 0;
@@ -39,7 +40,7 @@ export async function readAll(
     thorough,
   });
   const things = [
-    ...(askBuckets ? await readBuckets(calls, of, buckets) : []),
+    ...(askBuckets ? await readBuckets(calls, of, buckets, begun) : []),
     ...(askStacks ? await readStacks(calls, of) : []),
   ];
   return { ...read, things };

@@ -417,15 +417,23 @@ export const cloudUsage = (message: string) => new LivedevError("cloud.usage", m
 
 // ---- AWS, deployment
 
-export const credentialsFailed = (profile: string | undefined, cause: unknown) =>
+type WhoseKeys = { readonly profile: string | undefined; readonly fromEnvironment?: boolean };
+
+export const credentialsFailed = (whose: WhoseKeys, cause: unknown) =>
   new LivedevError(
     "aws.credentials",
-    `AWS credentials ${profile === undefined ? "" : `of the profile ${profile} `}are absent or not valid: ${messageOf(cause)}`,
-    profile === undefined
-      ? "Set a profile in livedev.config.ts or AWS_PROFILE, then run `aws sso login --profile <name>`, or `aws configure` for keys."
-      : `Run \`aws sso login --profile ${profile}\`, or \`aws configure --profile ${profile}\` for keys.`,
+    `AWS credentials ${whose.profile === undefined ? "" : `of the profile ${whose.profile} `}are absent or not valid: ${messageOf(cause)}`,
+    `${refreshing(whose)} Then run the command again: it goes on from where this one stopped.`,
     { cause },
   );
+
+function refreshing({ profile, fromEnvironment = false }: WhoseKeys): string {
+  if (profile !== undefined)
+    return `Run \`aws sso login --profile ${profile}\`, or \`aws configure --profile ${profile}\` for keys.`;
+  return fromEnvironment
+    ? "They are the keys that livedevd was started with: set fresh ones (AWS_ACCESS_KEY_ID and its like) and run `livedevd restart`."
+    : "Set a profile in livedev.config.ts or AWS_PROFILE and run `aws sso login --profile <name>`, or `aws configure` for keys.";
+}
 
 export const awsUnreachable = (where: string, cause: unknown) =>
   new LivedevError(

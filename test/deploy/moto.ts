@@ -27,7 +27,16 @@ export const motoMissing: string | false =
 const CALLS_PER_SECOND = 15;
 const LOOKS_IN_PROGRESS = 2;
 
-export type Call = { readonly service: string; readonly method: string; readonly path: string };
+export type Call = {
+  readonly service: string;
+  readonly method: string;
+  readonly path: string;
+  /** Of whose credentials it is signed with. */
+  readonly keyId: string;
+};
+
+/** Instead of moto's answer: an AWS error, or the connection breaks. */
+export type Refusal = { readonly status: number; readonly name: string; readonly message?: string } | "cut";
 
 export class Moto {
   readonly dir: string;
@@ -35,9 +44,10 @@ export class Moto {
   /** Calls that reached moto, and those that were answered 429. */
   passed = 0;
   throttled = 0;
-  /** Answers calls in moto's place: `{ status, name }`, an AWS error; undefined lets the call through. */
-  refuse: (call: Call, body: Buffer) => { readonly status: number; readonly name: string } | undefined = () =>
-    undefined;
+  /** Answers calls in moto's place; undefined lets the call through. */
+  refuse: (call: Call, body: Buffer) => Refusal | undefined = () => undefined;
+  /** AWS's clock against what is stored in it: how old a thing is, is told by both. */
+  aheadMs = 0;
   readonly #moto: string;
   readonly #dump: string;
   readonly #inProgress = new Map<string, number>();
@@ -121,8 +131,10 @@ export class Moto {
   async serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const body = await bytes(incoming);
     const { method = "GET", url = "/", headers } = incoming;
-    const service = /Credential=[^/]+\/\d+\/[^/]+\/(\w+)\//.exec(headers.authorization ?? "")?.[1] ?? "";
-    const answer = (status: number, name: string) => refusal(outgoing, service, status, name);
+    const [, keyId = "", service = ""] =
+      /Credential=([^/]+)\/\d+\/[^/]+\/(\w+)\//.exec(headers.authorization ?? "") ?? [];
+    const answer = (status: number, name: string, message = "Refused by the test's proxy.") =>
+      refusal(outgoing, { service, status, name, message });
     if (this.#tooMany()) {
       this.throttled += 1;
       return answer(
@@ -130,8 +142,9 @@ export class Moto {
         service === "lambda" ? "TooManyRequestsException" : service === "s3" ? "SlowDown" : "Throttling",
       );
     }
-    const refused = this.refuse({ service, method, path: url }, body);
-    if (refused !== undefined) return answer(refused.status, refused.name);
+    const refused = this.refuse({ service, method, path: url, keyId }, body);
+    if (refused === "cut") return void incoming.destroy();
+    if (refused !== undefined) return answer(refused.status, refused.name, refused.message);
     const name = service === "lambda" ? functionIn(method, url, body) : undefined;
     if (name !== undefined && /\/(?:code|configuration|versions)(?:$|\?)/.test(url) && method !== "GET") {
       if ((this.#inProgress.get(name) ?? 0) > 0) return answer(409, "ResourceConflictException");
@@ -161,6 +174,7 @@ export class Moto {
       const onward = request(`${this.#moto}${url}`, { method, headers: rest }, (answered) => {
         void bytes(answered).then((content) => {
           const { "content-length": _l, "transfer-encoding": _t, connection: _c, ...kept } = answered.headers;
+          kept.date = new Date(Date.now() + this.aheadMs).toUTCString();
           const shown = name === undefined ? content : this.#asInProgress(name, incoming, answered, content);
           outgoing.writeHead(answered.statusCode ?? 502, {
             ...kept,
@@ -206,13 +220,16 @@ function functionIn(method: string, url: string, body: Buffer): string | undefin
 }
 
 /** In the form of the service's own protocol. */
-function refusal(outgoing: ServerResponse, service: string, status: number, name: string): void {
+function refusal(
+  outgoing: ServerResponse,
+  { service, status, name, message }: { service: string; status: number; name: string; message: string },
+): void {
   if (service === "lambda" || service === "logs") {
     outgoing.writeHead(status, { "content-type": "application/json", "x-amzn-errortype": name });
-    outgoing.end(JSON.stringify({ message: "Refused by the test's proxy." }));
+    outgoing.end(JSON.stringify({ message }));
     return;
   }
-  const error = `<Error><Code>${name}</Code><Message>Refused by the test's proxy.</Message></Error>`;
+  const error = `<Error><Code>${name}</Code><Message>${message}</Message></Error>`;
   outgoing.writeHead(status, { "content-type": "text/xml" });
   outgoing.end(service === "s3" ? error : `<ErrorResponse>${error}<RequestId>r</RequestId></ErrorResponse>`);
 }
