@@ -143,7 +143,7 @@ export class Moto {
       );
     }
     const refused = this.refuse({ service, method, path: url, keyId }, body);
-    if (refused === "cut") return void incoming.destroy();
+    if (refused === "cut") return void incoming.socket.destroy();
     if (refused !== undefined) return answer(refused.status, refused.name, refused.message);
     const name = service === "lambda" ? functionIn(method, url, body) : undefined;
     if (name !== undefined && /\/(?:code|configuration|versions)(?:$|\?)/.test(url) && method !== "GET") {
