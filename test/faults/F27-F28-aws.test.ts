@@ -88,7 +88,7 @@ else {
   const written = (rig: Rig): string => {
     const folder = join(rig.project, ".livedev");
     return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && !/\.zip$/.test(entry.name))
+      .filter((entry) => entry.isFile() && !entry.name.endsWith(".zip"))
       .map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1"))
       .join("\n");
   };
