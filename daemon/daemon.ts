@@ -29,6 +29,7 @@ import { LocalSecrets } from "./credentials/local-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
 import { Functions } from "./functions/functions.ts";
+import { writeEnvTypes } from "./env-types.ts";
 import {
   Home,
   isLocal,
@@ -492,10 +493,19 @@ export class Daemon {
     const removable = JSON.parse(JSON.stringify({ ...place, profile, endpoint, protect })) as Removable;
     this.#kept.set({ app: name, home, retryable, removable });
     this.#readSecrets(app);
+    this.#writeTypes(app);
     this.#applyFunctions();
     this.store.record({ type: "config.loaded", tookMs, functions: app.functions.map(({ name }) => name) });
     // What went wrong stands in the status and in history; the next change tries again.
     if (this.#wantLive) this.#deploying.run().catch(() => {});
+  }
+
+  /** A project that cannot be written to is served all the same. */
+  #writeTypes(app: WantedApp): void {
+    writeEnvTypes(this.project, app).catch((error: unknown) => {
+      if (!this.#scope.closed)
+        this.#log.warn({ reason: messageOf(error) }, "livedev-env.d.ts cannot be written");
+    });
   }
 
   #configFailed({ message, file, line }: Extract<ConfigResult, { ok: false }>["error"]): void {

@@ -19,10 +19,19 @@ export LIVEDEV_AWS_CLI="$parts/aws/bin/aws"
 export LIVEDEV_MOTO="$parts/moto"
 scripts/moto.sh > /dev/null
 
-# Shells whose completion is tried.
+# SST's SDK, which reads our links; without the programs of its own that it brings for each platform.
+sst_version=4.17.1
+if [ ! -d "$parts/sst/node_modules/sst" ]; then
+  mkdir -p "$parts/sst" && echo '{ "private": true }' > "$parts/sst/package.json"
+  (cd "$parts/sst" && npm install --silent --no-audit --no-fund --ignore-scripts --omit=optional "sst@$sst_version")
+fi
+export LIVEDEV_SST="$parts/sst/node_modules/sst"
+
+# Shells whose completion is tried, and databases that functions are linked to.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
   missing=()
-  for package in zsh fish tmux; do command -v "$package" > /dev/null || missing+=("$package"); done
+  for package in zsh fish tmux redis-server; do command -v "$package" > /dev/null || missing+=("$package"); done
+  command -v psql > /dev/null && command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing+=(postgresql)
   if [ "${#missing[@]}" -gt 0 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null

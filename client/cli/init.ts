@@ -125,7 +125,7 @@ const TSCONFIG = `{
     "noEmit": true,
     "skipLibCheck": true
   },
-  "include": ["livedev.config.ts", "src"]
+  "include": ["livedev.config.ts", "livedev-env.d.ts", "src"]
 }
 `;
 

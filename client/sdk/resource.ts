@@ -6,12 +6,15 @@
 
 import { sealedLinks } from "./sealed.ts";
 
-/** Each link by its name. A project's own declaration may say more: `interface Resources { MyStorage: … }`. */
-export interface Resources {
-  App: { name: string; stage: string };
-  // oxlint-disable-next-line typescript/no-explicit-any -- what a link holds is the config's matter
-  [name: string]: Record<string, any>;
-}
+/** Each link by its name, as the project's `livedev-env.d.ts` says, which livedev writes. */
+// oxlint-disable-next-line typescript/no-empty-interface, typescript/no-empty-object-type -- it is filled there
+export interface Resources {}
+
+/** Before there is one, anything may be linked. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Unwritten = { App: { name: string; stage: string } } & { [name: string]: Record<string, any> };
+
+type Linked = keyof Resources extends never ? Unwritten : Resources;
 
 const PREFIX = "SST_RESOURCE_";
 
@@ -92,7 +95,7 @@ function functionName(): string | undefined {
   return whole.startsWith(prefix) ? whole.slice(prefix.length) : whole;
 }
 
-export const Resource: Resources = /* @__PURE__ */ new Proxy({} as Resources, {
+export const Resource: Linked = /* @__PURE__ */ new Proxy({} as Linked, {
   get: (_, name) => (typeof name === "symbol" || PROBED.has(name) ? undefined : read(name)),
   has: (_, name) => typeof name === "string" && isLinked(name),
   ownKeys: () => linked(),
