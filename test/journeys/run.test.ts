@@ -1,12 +1,13 @@
 /** `livedev run` and `livedev env`: a command with the app's links, or as one of its functions. */
 import { UpdateFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 
 import t from "tap";
 
+import { PYTHON, pythonMissing } from "../support/parts.ts";
 import { Rig, ROOT, type Finished } from "../support/rig.ts";
 
 const config = (colour = "red") => `
@@ -137,13 +138,6 @@ t.test("a command without --as has every link of the app, and the developer's pe
   t.equal(found.colour, undefined, "a function's variables are the function's");
 });
 
-const python = process.env["LIVEDEV_MOTO"] ?? join(ROOT, ".parts", "moto");
-const PYTHON = join(python, "bin", "python");
-const skipPython =
-  existsSync(PYTHON) || process.env["LIVEDEV_NO_SKIP"] === "1"
-    ? false
-    : `boto3 is not installed: run scripts/moto.sh (looked for ${PYTHON})`;
-
 async function overARotation(
   t: { match: Function; not: Function; equal: Function },
   args: readonly string[],
@@ -189,7 +183,7 @@ t.test("a tsx script runs as the function, over a rotation of its credentials", 
 
 t.test(
   "a Python script with boto3 runs as the function, over a rotation",
-  { skip: skipPython },
+  { skip: pythonMissing },
   async (t) => {
     await overARotation(t, ["--as", "MyApi", "--", PYTHON, "who.py"]);
   },

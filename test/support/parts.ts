@@ -1,5 +1,5 @@
 /** What not every machine has (scripts/parts.sh), and why a test that needs it is skipped where it is missing. */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 import { ROOT } from "./rig.ts";
@@ -16,3 +16,21 @@ export const sstMissing = missing(SST, "SST's SDK");
 /** A Python with boto3. */
 export const PYTHON = join(process.env["LIVEDEV_MOTO"] ?? join(ROOT, ".parts", "moto"), "bin", "python");
 export const pythonMissing = missing(PYTHON, "boto3");
+
+/** Programs of the system. On Debian those of PostgreSQL on the PATH are wrappers, where they are there at all. */
+function program(name: string, folders: readonly string[] = []): string {
+  const all = [...folders, ...(process.env["PATH"] ?? "").split(":")];
+  return all.map((folder) => join(folder, name)).find((file) => existsSync(file)) ?? join("/usr/bin", name);
+}
+
+const POSTGRES = "/usr/lib/postgresql";
+const versions = existsSync(POSTGRES) ? readdirSync(POSTGRES).map((one) => join(POSTGRES, one, "bin")) : [];
+
+export const INITDB = program("initdb", versions);
+export const POSTGRES_SERVER = program("postgres", versions);
+export const PSQL = program("psql", versions);
+export const postgresMissing = missing(INITDB, "PostgreSQL");
+export const REDIS_SERVER = program("redis-server");
+export const redisMissing = missing(REDIS_SERVER, "Redis");
+export const TMUX = program("tmux");
+export const tmuxMissing = missing(TMUX, "tmux");
