@@ -334,7 +334,11 @@ export class Daemon {
       startedAt: this.startedAt,
       config: this.#configState,
       live: this.#live,
-      bridge: { address: this.#bridge.address, sandboxes: this.#bridge.sandboxes },
+      bridge: {
+        address: this.#bridge.address,
+        sandboxes: this.#bridge.sandboxes,
+        ...(this.#bridge.down !== undefined && { down: this.#bridge.down }),
+      },
       ...(cloud !== undefined && { cloud: { endpoint: cloud.endpoint } }),
       functions: this.functionStates(),
     };

@@ -22,6 +22,16 @@ export function diagnose(daemon: Daemon): Finding[] {
   else
     ok("live", `The stage is ${live.state}; ${bridge.sandboxes} stubs are connected to ${bridge.address}.`);
 
+  if (bridge.down !== undefined) {
+    const since = new Date(bridge.down.since).toISOString();
+    wrong(
+      "error",
+      "bridge",
+      `No stub can connect since ${since}: ${bridge.down.reason}`,
+      "It is tried again by itself; `livedevd restart` gives the stubs another port.",
+    );
+  }
+
   const health = daemon.store.health();
   if (health.state === "failing") {
     wrong(

@@ -73,7 +73,14 @@ const status = z.object({
     z.object({ state: z.literal("live"), since: z.number() }),
     z.object({ state: z.literal("failed"), message: z.string(), hint: z.string().optional() }),
   ]),
-  bridge: z.object({ address: z.string(), sandboxes: z.int().describe("Stubs connected now.") }),
+  bridge: z.object({
+    address: z.string(),
+    sandboxes: z.int().describe("Stubs connected now."),
+    down: z
+      .object({ since: z.number(), reason: z.string() })
+      .optional()
+      .describe("No stub can connect; tried again by itself."),
+  }),
   cloud: z.object({ endpoint: z.string() }).optional().describe("The local cloud, for home: local."),
   functions: z.array(functionStatus),
 });

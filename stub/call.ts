@@ -54,8 +54,12 @@ const MAX_FAILURES = 3;
 const POST_MS = 150;
 /** How long an answer is kept back to tell livedevd that it has arrived. */
 const TELL_MS = 500;
-/** How often a connection is asked for a sign of life while an answer is awaited, and how long it may take. */
-const PROBE_MS = 5_000;
+/**
+ * How often a connection is asked for a sign of life while an answer is awaited, and how long it may take. Where livedevd
+ * has seen its end and we have not, it waits for us as long as GRACE_MS: we must know well before that.
+ */
+const PROBE_EVERY_MS = 2_000;
+const PROBE_MS = 3_000;
 const NO_DEADLINE_MS = 15 * 60 * 1_000;
 
 export class Call {
@@ -93,7 +97,7 @@ export class Call {
     this.#key = { requestId: event.requestId, nonce: randomBytes(16).toString("hex") };
     const remainingMs = Number.isFinite(event.deadlineAt) ? event.deadlineAt - Date.now() : NO_DEADLINE_MS;
     this.#deadline = performance.now() + remainingMs;
-    this.#probes = setInterval(() => this.#session.probe(PROBE_MS), PROBE_MS);
+    this.#probes = setInterval(() => this.#session.probe(PROBE_MS), PROBE_EVERY_MS);
     const limit = setTimeout(
       () => this.#seekFailed(`no answer within ${SEEK_MS} ms`, true),
       this.#within(Math.max(SEEK_MS, session.restartingMs)),

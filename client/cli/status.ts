@@ -34,7 +34,7 @@ function statusText(status: DaemonStatus): string {
     ["app", `${paint("bold", status.app)}, stage ${status.stage}, home ${status.home}`],
     ["daemon", `pid ${status.pid}, up ${up}, livedev ${status.version}`],
     ["live", liveText(status)],
-    ["bridge", `${status.bridge.address}, ${count(status.bridge.sandboxes, "stub")} connected`],
+    ["bridge", bridgeText(status)],
     ...(status.cloud === undefined ? [] : [["cloud", status.cloud.endpoint]]),
     ...configRow(status),
   ];
@@ -49,6 +49,12 @@ function statusText(status: DaemonStatus): string {
   ]
     .filter((part) => part !== "")
     .join("\n\n");
+}
+
+function bridgeText({ bridge: { address, sandboxes, down } }: DaemonStatus): string {
+  const text = `${address}, ${count(sandboxes, "stub")} connected`;
+  if (down === undefined) return text;
+  return `${text}, ${paint("red", "down")} since ${clock(down.since)}: ${inert(down.reason)}`;
 }
 
 // oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive

@@ -1,8 +1,12 @@
 /** The bridge: stub connections in, invocations out. */
+import { setTimeout as wait } from "node:timers/promises";
+
 import type { LivedevEvent } from "../../proto/events.ts";
 import { keyText, type Goodbye, type Hello } from "../../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../../proto/version.ts";
 import { errorAnswer } from "../../proto/answer.ts";
+import { untilAborted } from "../lib/abort.ts";
+import { Backoff } from "../lib/backoff.ts";
 import { bridgeClosed, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
@@ -17,6 +21,8 @@ export type { BridgeInvocation } from "./exchange.ts";
 export type { StageKey } from "./listener.ts";
 
 export type BridgeEvent = Extract<LivedevEvent, { type: "sandbox.connected" | "sandbox.disconnected" }>;
+
+export type BridgeDown = { readonly since: number; readonly reason: string };
 
 export type BridgeOptions = {
   readonly host: string;
@@ -48,6 +54,7 @@ export type BridgeOptions = {
 const GRACE_MS = 10_000;
 const MAX_CONNECTIONS = 5_000;
 const HELLO_MS = 5_000;
+const RELISTEN = { firstMs: 100, maxMs: 5_000 };
 /** How long the arrivals of one turn may hold up the next. */
 const TURN_MS = 4;
 /** Sandboxes that are not connected: more are forgotten, the longest gone first. */
@@ -68,7 +75,10 @@ export class Bridge {
   readonly #keys = new Set<string>();
   readonly #arrivals: Exchange[] = [];
   #forgotten = 0;
-  #listener!: Listener;
+  /** The last one takes connections; those before it have lost their port, and what is connected to them stays. */
+  readonly #listeners = new Set<Listener>();
+  #address = "";
+  #down: BridgeDown | undefined;
 
   private constructor(options: BridgeOptions) {
     this.#options = options;
@@ -77,18 +87,14 @@ export class Bridge {
 
   static async open(options: BridgeOptions): Promise<Bridge> {
     const bridge = new Bridge(options);
-    bridge.#listener = await listen({
-      host: options.host,
-      port: options.port,
-      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
-      keys: () => options.keys(),
-      connected: (connection) => bridge.#greet(connection),
-      onRefused: options.onRefused,
-      log: options.log,
-    });
+    const listener = await bridge.#listen(options.port);
+    bridge.#address = listener.address;
+    void bridge.#keepListening(listener);
     bridge.#stillness = new Stillness();
     bridge.#scope.defer(() => bridge.#stillness.close());
-    bridge.#scope.defer(() => bridge.#listener.close());
+    bridge.#scope.defer(async () => {
+      await Promise.all([...bridge.#listeners].map((one) => one.close()));
+    });
     bridge.#scope.defer(() => {
       for (const session of bridge.#sessions.values()) session.close(bridgeClosed());
     });
@@ -97,7 +103,12 @@ export class Bridge {
 
   /** What a stub's settings carry. */
   get address(): string {
-    return this.#listener.address;
+    return this.#address;
+  }
+
+  /** Nobody can connect; what is connected already is served. A silent stub is none of this: it is frozen. */
+  get down(): BridgeDown | undefined {
+    return this.#down;
   }
 
   /** How many stubs are connected. */
@@ -114,6 +125,43 @@ export class Bridge {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#scope.close();
+  }
+
+  async #listen(port: number): Promise<Listener> {
+    const { host, keys, maxConnections = MAX_CONNECTIONS, onRefused, log } = this.#options;
+    const connected = (connection: Connection) => this.#greet(connection);
+    const listener = await listen({ host, port, keys, maxConnections, connected, onRefused, log });
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  /** On the same port again, as soon as that goes: stubs have it in their settings. */
+  async #keepListening(first: Listener): Promise<void> {
+    const { signal } = this.#scope;
+    const backoff = new Backoff(RELISTEN);
+    const port = Number(new URL(first.address).port);
+    for (let listener: Listener | undefined = first; !signal.aborted;) {
+      try {
+        if (listener === undefined) {
+          await wait(backoff.next(), undefined, { signal });
+          listener = await this.#listen(port);
+          backoff.reset();
+          this.#down = undefined;
+          this.#log.info("stubs can connect again");
+        }
+        const lost = await untilAborted(listener.lost, signal);
+        listener = undefined;
+        this.#isDown(lost);
+      } catch (error) {
+        if (!signal.aborted) this.#isDown(error);
+      }
+    }
+  }
+
+  #isDown(error: unknown): void {
+    const reason = messageOf(error);
+    if (this.#down === undefined) this.#log.error({ reason }, "stubs cannot connect");
+    this.#down = { since: this.#down?.since ?? Date.now(), reason };
   }
 
   /** A connection has five seconds to say hello, and says nothing else before. */

@@ -10,7 +10,7 @@ import { WebSocketServer } from "ws";
 
 import { bridgeCannotListen, codeOf } from "../lib/errors.ts";
 import { componentLog, type Log } from "../lib/log.ts";
-import { Scope } from "../lib/scope.ts";
+import { deferred, Scope } from "../lib/scope.ts";
 import { CLOSE, Connection } from "./connection.ts";
 
 export type StageKey = { readonly keyId: string; readonly key: Uint8Array };
@@ -25,10 +25,16 @@ const MORE_SOCKETS = 100;
  */
 const KEEP_ALIVE_MS = 30 * 60 * 1_000;
 const HANDSHAKE_MS = 5_000;
+const LOOK_MS = 500;
 /** How long a stub has to answer the close before its socket is destroyed. */
 const CLOSE_MS = 300;
 
-export type Listener = { readonly address: string; close(): Promise<void> };
+export type Listener = {
+  readonly address: string;
+  /** Resolves when nobody can connect any more, though it was not closed; who is connected stays so. */
+  readonly lost: Promise<Error>;
+  close(): Promise<void>;
+};
 
 export async function listen(options: {
   host: string;
@@ -86,9 +92,23 @@ export async function listen(options: {
     server.once("error", (error) => reject(bridgeCannotListen(options.host, options.port, error)));
     server.listen(options.port, options.host, resolve);
   });
-  server.on("error", (error) => options.log.error({ err: error }, "the bridge's listener failed"));
+  const { port } = server.address() as AddressInfo;
+  const lost = deferred<Error>();
+  server.on("error", (error) => {
+    // What it still holds of the port is given back: another is opened there.
+    server.close();
+    lost.resolve(error);
+  });
+  const looking = setInterval(() => {
+    if (!server.listening) lost.resolve(new Error("it does not listen any more"));
+  }, LOOK_MS);
+  looking.unref();
+  scope.defer(() => clearInterval(looking));
   scope.defer(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
+    const closed = Promise.all([
+      new Promise((resolve) => server.close(resolve)),
+      ...[...sockets.clients].map((socket) => new Promise((resolve) => socket.once("close", resolve))),
+    ]);
     for (const socket of sockets.clients) socket.close(CLOSE.leaving, "livedevd is leaving");
     const late = setTimeout(() => {
       for (const socket of sockets.clients) socket.terminate();
@@ -98,6 +118,5 @@ export async function listen(options: {
     clearTimeout(late);
     sockets.close();
   });
-  const { port } = server.address() as AddressInfo;
-  return { address: `tls://${options.host}:${port}`, close: () => scope.close() };
+  return { address: `tls://${options.host}:${port}`, lost: lost.promise, close: () => scope.close() };
 }

@@ -2,7 +2,17 @@
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-type Pair = { readonly near: Socket; readonly far: Socket; swallowed: boolean };
+type Pair = {
+  readonly near: Socket;
+  readonly far: Socket;
+  swallowed: boolean;
+  /** Stalled: what each end said meanwhile, until `release()`. */
+  held: { readonly into: Socket; readonly bytes: Buffer }[] | undefined;
+};
+
+/** Beside a plain cut: both ends are told so with a reset; one end alone is told; neither is, and nothing passes. */
+export const WAYS_TO_END = ["reset", "half-open", "stalled"] as const;
+export type WayToEnd = (typeof WAYS_TO_END)[number];
 
 export class CutProxy extends EventEmitter {
   readonly #target: number;
@@ -14,6 +24,9 @@ export class CutProxy extends EventEmitter {
   connections = 0;
   /** Called with each piece of data before it is passed on; true: it is dropped, and the connection is cut. */
   cutAt: ((to: "daemon" | "stub", bytes: Buffer) => boolean) | undefined;
+
+  /** The same, for other ends than a cut; what a line that stalls was given is kept. */
+  endAt: ((to: "daemon" | "stub") => WayToEnd | undefined) | undefined;
 
   private constructor(target: number) {
     super();
@@ -45,6 +58,14 @@ export class CutProxy extends EventEmitter {
     for (const pair of this.#pairs) pair.swallowed = true;
   }
 
+  /** What stalled goes on where it was. */
+  release(): void {
+    for (const pair of this.#pairs) {
+      for (const { into, bytes } of pair.held ?? []) if (!into.destroyed) into.write(bytes);
+      pair.held = undefined;
+    }
+  }
+
   /** Also new connections go into the void. */
   swallowNew(on: boolean): void {
     this.#swallowNew = on;
@@ -71,7 +92,7 @@ export class CutProxy extends EventEmitter {
 
   #carry(near: Socket): void {
     const far = connect(this.#target, "127.0.0.1");
-    const pair: Pair = { near, far, swallowed: this.#swallowNew };
+    const pair: Pair = { near, far, swallowed: this.#swallowNew, held: undefined };
     this.#pairs.add(pair);
     this.connections += 1;
     near.setNoDelay(true);
@@ -79,7 +100,13 @@ export class CutProxy extends EventEmitter {
     const pass = (from: Socket, into: Socket, to: "daemon" | "stub") => {
       from.on("data", (bytes) => {
         if (pair.swallowed) return;
-        if (this.cutAt?.(to, bytes) === true) this.#end(pair);
+        if (pair.held !== undefined) {
+          pair.held.push({ into, bytes });
+          return;
+        }
+        const way = this.endAt?.(to);
+        if (way !== undefined) this.#endBy(way, pair, { into, bytes });
+        else if (this.cutAt?.(to, bytes) === true) this.#end(pair);
         else if (!into.write(bytes)) {
           from.pause();
           into.once("drain", () => from.resume());
@@ -87,12 +114,32 @@ export class CutProxy extends EventEmitter {
       });
       from.on("error", () => {});
       from.on("close", () => {
-        if (!pair.swallowed) this.#end(pair);
+        if (!pair.swallowed && pair.held === undefined) this.#end(pair);
       });
     };
     pass(near, far, "daemon");
     pass(far, near, "stub");
     this.emit("connection");
+  }
+
+  #endBy(way: WayToEnd, pair: Pair, piece: { into: Socket; bytes: Buffer }): void {
+    switch (way) {
+      case "reset":
+        this.#pairs.delete(pair);
+        pair.near.resetAndDestroy();
+        pair.far.resetAndDestroy();
+        break;
+      case "half-open":
+        // The stub hears nothing of its end; the daemon does.
+        pair.swallowed = true;
+        pair.far.destroy();
+        break;
+      case "stalled":
+        pair.held = [piece];
+        break;
+      default:
+        way satisfies never;
+    }
   }
 
   #end(pair: Pair): void {
