@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [-- --json]`: how much livedev adds. Each row is a ratio to a floor that is measured in
+ * `npm run bench [-- --quick] [--json] [--acks]`: how much livedev adds. Each row is a ratio to a floor that is measured in
  * the same run, round by round beside it: bare processes that hand the same bytes over the same kinds of hops
  * (bench-echo.mjs), or the bare tool. Absolute times mean nothing on a shared machine and are shown for scale only.
  */
@@ -9,7 +9,6 @@ import { Agent, request } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as wait } from "node:timers/promises";
 
 import { context } from "esbuild";
 import { WebSocket } from "ws";
@@ -17,11 +16,12 @@ import { WebSocket } from "ws";
 import { loadStageKey } from "../daemon/credentials/stage-key.ts";
 import { decodeFrame, encodeFrame } from "../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../proto/version.ts";
-import { BareStub } from "../test/support/bare-stub.ts";
 import { Rig, ROOT } from "../test/support/rig.ts";
+import type { AckOrder, AckTimes } from "./bench-acks.ts";
 
 const quick = process.argv.includes("--quick");
 const json = process.argv.includes("--json");
+const acksOnly = process.argv.includes("--acks");
 const ROUNDS = quick ? 5 : 20;
 const CALLS = quick ? 20 : 50;
 const ACKS = quick ? 200 : 1_000;
@@ -92,18 +92,23 @@ await using rig = Rig.open({ files: FILES });
 try {
   const urls = await rig.start();
   const url = new URL(urls["Echo"] ?? "");
-  await whole(url);
-  await chain();
-  await acks();
-  await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
-  await reload(`reload, ${MODULES} modules`, new URL(urls["Big"] ?? ""), {
-    entry: "src/big.ts",
-    leaf: "src/big/word.ts",
-  });
+  if (acksOnly) await acks();
+  else await all(url, urls["Big"] ?? "");
 } finally {
   for (const child of children) child.kill("SIGKILL");
 }
 show();
+
+async function all(url: URL, big: string): Promise<void> {
+  await whole(url);
+  await chain();
+  await acks();
+  await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
+  await reload(`reload, ${MODULES} modules`, new URL(big), {
+    entry: "src/big.ts",
+    leaf: "src/big/word.ts",
+  });
+}
 
 /** Function URL → execution environment → stub → bridge → daemon → worker, and back. */
 async function whole(url: URL): Promise<void> {
@@ -136,22 +141,26 @@ async function chain(): Promise<void> {
 /**
  * A frame → its ack, while the daemon is as busy as it gets: a 200-module build, the slowest search of history, a
  * process that prints 10,000 lines a second. The promise is in milliseconds, so the bar is one; the floor, a bare
- * process that echoes the same bytes at the same moments, tells how much of it is the machine's own load.
+ * process that echoes the same bytes in between, tells how much of it is the machine's own load. Both are taken by a
+ * process that does nothing else (bench-acks.ts).
  */
 async function acks(): Promise<void> {
   await using client = await rig.connect();
   const { bridge, app, stage } = await client.call("daemon.status", {});
   const { key, keyId } = await loadStageKey(join(rig.project, ".livedev", rig.stage));
-  const port = Number(new URL(bridge.address).port);
-  const stub = await BareStub.open({ port, key, keyId, app, stage, functionName: "Echo" });
-  const echo = await dial(
-    `wss://127.0.0.1:${await part("middle", await part("worker"))}`,
-    Buffer.alloc(32, 7),
-    "bench",
-  );
-  const floor: number[] = [];
-  const echoed: number[] = [];
-  echo.on("pong", () => floor.push(performance.now() - (echoed[floor.length] ?? 0)));
+  const order: AckOrder = {
+    stub: {
+      port: Number(new URL(bridge.address).port),
+      key: Buffer.from(key).toString("hex"),
+      keyId,
+      app,
+      stage,
+      functionName: "Echo",
+    },
+    echoPort: await part("middle", await part("worker")),
+    event: EVENT,
+    count: ACKS,
+  };
   const over = new AbortController();
   const busy = [
     async (round: number) => {
@@ -163,28 +172,9 @@ async function acks(): Promise<void> {
   ].map(async (work) => {
     for (let round = 0; !over.signal.aborted; round++) await work(round);
   });
-  const sent: number[] = [];
-  const took: number[] = [];
-  let enough = () => {};
-  stub.onFrame = ({ seq, frame }) => {
-    if (seq > 0) stub.ack(seq);
-    if (frame.type !== "ack") return;
-    while (took.length < frame.received) took.push(performance.now() - (sent[took.length] ?? 0));
-    if (took.length === ACKS) enough();
-  };
-  const all = new Promise<void>((resolve) => (enough = resolve));
-  for (let n = 0; n < ACKS; n++) {
-    sent.push(performance.now());
-    stub.invoke(EVENT);
-    echoed.push(performance.now());
-    echo.ping(EVENT.slice(0, 100));
-    await wait(40);
-  }
-  await all;
+  const { took, floor } = await measuredAcks(order);
   over.abort();
   await Promise.all(busy);
-  stub.close();
-  echo.close();
   const bars = { p50: 1, p99: 10, max: 50 };
   const of = (times: readonly number[]) => ({
     p50: quantile(times, 0.5),
@@ -203,6 +193,18 @@ async function acks(): Promise<void> {
       bar: bars[name],
     });
   }
+}
+
+async function measuredAcks(order: AckOrder): Promise<AckTimes> {
+  const child = spawn(process.execPath, ["--import=tsx", join(ROOT, "scripts", "bench-acks.ts")], {
+    stdio: ["pipe", "pipe", "inherit"],
+    cwd: ROOT,
+  });
+  children.push(child);
+  child.stdin.end(JSON.stringify(order));
+  let text = "";
+  for await (const chunk of child.stdout.setEncoding("utf8")) text += chunk;
+  return JSON.parse(text) as AckTimes;
 }
 
 /**

@@ -128,9 +128,16 @@ export class Bridge {
   }
 
   async #listen(port: number): Promise<Listener> {
-    const { host, keys, maxConnections = MAX_CONNECTIONS, onRefused, log } = this.#options;
-    const connected = (connection: Connection) => this.#greet(connection);
-    const listener = await listen({ host, port, keys, maxConnections, connected, onRefused, log });
+    const options = this.#options;
+    const listener = await listen({
+      host: options.host,
+      port,
+      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+      keys: () => options.keys(),
+      connected: (connection) => this.#greet(connection),
+      onRefused: options.onRefused,
+      log: options.log,
+    });
     this.#listeners.add(listener);
     return listener;
   }

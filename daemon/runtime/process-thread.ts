@@ -7,6 +7,7 @@ import { parentPort } from "node:worker_threads";
 
 import { codeOf, messageOf } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
+import { makeGiveWay } from "../lib/priority.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
 import { endMarked } from "./marks.ts";
 import { RuntimeProcess, type Exit, type ProcessOrder, type Stream } from "./process.ts";
@@ -87,6 +88,7 @@ function start(id: number, order: ProcessOrder): void {
     return;
   }
   processes.set(id, { process, waiting });
+  if (process.pid > 0) makeGiveWay(process.pid);
   post({ is: "started", id, pid: process.pid });
   void process.exited.then((exit) => {
     post({ is: "exited", id, exit, tail: process.tail });
