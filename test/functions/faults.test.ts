@@ -1,12 +1,12 @@
 /** F4, F5, F6, F34 of the faults: what functions survive, with the numbers printed. */
 import { execFileSync } from "node:child_process";
-import { readFileSync, utimesSync } from "node:fs";
+import { utimesSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
 import t from "tap";
 
 import { errorAnswer } from "../../proto/answer.ts";
-import { alive, growth, MB, Rig } from "./rig.ts";
+import { alive, growth, hasEnded, MB, Rig } from "./rig.ts";
 
 const SAYS = (word: string) => `export const handler = async () => ${JSON.stringify(word)};\n`;
 t.test(
@@ -209,15 +209,6 @@ function esbuilds(): number[] {
     .split("\n")
     .filter((line) => line.includes("esbuild") && line.includes("--service"))
     .map((line) => Number.parseInt(line, 10));
-}
-
-/** Reaped, or about to be. */
-function hasEnded(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
-  } catch {
-    return true;
-  }
 }
 
 t.test("a spare process that died is replaced", { skip: process.platform !== "linux" }, async (t) => {

@@ -2,7 +2,7 @@
  * The app's functions in a temporary project: real files, real esbuild, real worker processes, no daemon. Saves are
  * told by hand, so that a test can also keep silent about one.
  */
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -252,5 +252,14 @@ function parsed(body: Uint8Array): unknown {
     return JSON.parse(Buffer.from(body).toString());
   } catch {
     return undefined;
+  }
+}
+
+/** Reaped, or about to be. */
+export function hasEnded(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
+  } catch {
+    return true;
   }
 }

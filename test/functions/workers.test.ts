@@ -1,10 +1,10 @@
 /** Which process runs an invocation, how many there are, and how they end. */
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 
 import t from "tap";
 
-import { alive, Rig } from "./rig.ts";
+import { alive, hasEnded, Rig } from "./rig.ts";
 
 const SAYS = (word: string) => `export const handler = async () => ${JSON.stringify(word)};\n`;
 
@@ -205,7 +205,7 @@ t.test("an idle worker that died is not given the next event", async (t) => {
   const { pid } = (await rig.value()) as Said;
   process.kill(pid, "SIGKILL");
   // Without a turn of the event loop: nobody has been told of its end.
-  while (!readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) continue;
+  while (!hasEnded(pid)) continue;
   const next = (await rig.value()) as Said;
   t.not(next.pid, pid);
   t.match(await rig.next("worker.exited"), { pid, signal: "SIGKILL", reason: "crashed" });
