@@ -113,7 +113,13 @@ export default {
     border("proto", { packages: false }),
     border("proto", { node: false, files: ["proto/rpc.ts"] }),
     border("stub", {
-      may: ["../proto/frames.ts", "../proto/link.ts", "../proto/version.ts", "../proto/answer.ts"],
+      may: [
+        "../proto/frames.ts",
+        "../proto/link.ts",
+        "../proto/version.ts",
+        "../proto/answer.ts",
+        "../proto/knock.ts",
+      ],
     }),
     border("client", { may: ["../proto/**"], extra: [rpcTypesOnly] }),
     ...["cli", "tui", "console", "editor"].map((part) =>

@@ -15,6 +15,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
 import { STATE_FOLDER } from "../proto/discovery.ts";
 import type { LivedevEvent } from "../proto/events.ts";
+import { isKnock } from "../proto/knock.ts";
 import { SEALED } from "../proto/redact.ts";
 import type { DaemonStatus, FunctionStatus, RpcResult } from "../proto/rpc.ts";
 
@@ -24,7 +25,7 @@ import { Config, type ConfigResult } from "./config/config.ts";
 import { resolveStage } from "./config/stage.ts";
 import { Credentials, type Variables } from "./credentials/credentials.ts";
 import { CredentialsEndpoint } from "./credentials/endpoint.ts";
-import { isKnock, KNOCK } from "./credentials/knock.ts";
+import { answerToKnock, makeKnock } from "./credentials/knock.ts";
 import { LocalSecrets } from "./credentials/local-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
@@ -111,12 +112,8 @@ const CONFIG_WAIT_MS = 1_000;
 /** How long running invocations may take to finish when the daemon was asked to end. */
 const DRAIN_MS = 10_000;
 const LOCK_FILE = "lock";
-const KNOCK_ANSWER = {
-  kind: "buffered",
-  status: "ok",
-  contentType: "application/json",
-  body: Buffer.from("null"),
-} as const;
+/** How long a client's own event waits for credentials that AWS is asked for. */
+const CREDENTIALS_WAIT_MS = 5_000;
 /** Beside the stages, of which none begins so. */
 const SECRETS_FOLDER = "_secrets";
 /** How long an event waits for secrets that are being read from AWS. */
@@ -432,7 +429,7 @@ export class Daemon {
         greeted: (hello) => this.#credentials.greeted(hello),
         receive: (invocation) =>
           isKnock(invocation.event)
-            ? invocation.deliver(KNOCK_ANSWER)
+            ? invocation.deliver(answerToKnock(invocation.event, [this.#key.key]))
             : this.#invocations.receive(invocation),
         record: (event) => void record(event),
         onRefused: this.#refusals.at("the bridge"),
@@ -459,10 +456,23 @@ export class Daemon {
     if (this.#app?.secrets.length !== 0) {
       await Promise.race([this.#secrets.settled(), wait(SECRETS_WAIT_MS, undefined, { ref: false })]);
     }
+    if (Object.keys(request.environment).length === 0) await this.#lookForCredentials(request.functionName);
     signal.throwIfAborted();
     const environment = this.#credentials.freshest(request.functionName, request.environment);
     return this.#functions.run({ ...request, environment }, signal);
   };
+
+  /** A client's own event brings none, and those that are known may have expired: a stub is asked, where one stands. */
+  async #lookForCredentials(functionName: string): Promise<void> {
+    if (!this.#wantLive || this.#deployed[functionName] === undefined) return;
+    const asked = this.#credentialsOf(functionName).catch((error: unknown) => {
+      this.#log.warn(
+        { functionName, reason: messageOf(error) },
+        "no fresh credentials: those of before are used",
+      );
+    });
+    await Promise.race([asked, wait(CREDENTIALS_WAIT_MS, undefined, { ref: false })]);
+  }
 
   // ---- the config, and what follows from it
 
@@ -568,7 +578,7 @@ export class Daemon {
     const app = await this.#configuredApp();
     return this.#credentials.fresh(functionName, async () => {
       const { deploy } = await this.#stubOf(app, functionName);
-      await deploy.invoke({ functionName, event: KNOCK, signal: this.#scope.signal });
+      await deploy.invoke({ functionName, event: makeKnock(this.#key.key), signal: this.#scope.signal });
     });
   }
 

@@ -4,6 +4,7 @@
  * command as arguments.
  */
 import { StreamError } from "../proto/answer.ts";
+import { isKnock } from "../proto/knock.ts";
 import { INTEGRATION_RESPONSE, unavailable, unavailableStream } from "./away.ts";
 import { Call, type Reply } from "./call.ts";
 import { DeployedCode } from "./deployed.ts";
@@ -56,7 +57,8 @@ async function post(event: RuntimeEvent, reply: Reply): Promise<void> {
       await stream(requestId, reply);
       break;
     case "away":
-      if (deployed) await deployed.run(event);
+      // A knock is livedevd's own: nobody's code is to see it.
+      if (deployed && !isKnock(event.event)) await deployed.run(event);
       else await decline(event, ERROR.away, reply.sentence);
       break;
     case "refused":

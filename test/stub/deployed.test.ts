@@ -9,6 +9,7 @@ import t, { type Test } from "tap";
 
 import { PROGRAMS } from "../../daemon/lib/programs.ts";
 import { CutProxy } from "../support/cut-proxy.ts";
+import { knockOf } from "../../proto/knock.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { ok, openBridge, portOf, StubProcess } from "../support/stub.ts";
 
@@ -68,6 +69,12 @@ t.test("nobody there: the deployed code answers, in one process for all events",
   t.equal(thrown.to, "error");
   t.match(bodyOf(thrown), { errorType: "TypeError", errorMessage: "no" });
   t.match(bodyOf(await runtime.invoke("{}")), { count: 4 });
+  const knock = await runtime.invoke(knockOf({ at: Date.now(), mac: "00" }));
+  t.equal(
+    knock.headers["lambda-runtime-function-error-type"],
+    "Livedev.Away",
+    "livedevd's own is not for it",
+  );
 
   const died = await runtime.invoke('{"dies":true}');
   t.equal(died.headers["lambda-runtime-function-error-type"], "Runtime.ExitError");
