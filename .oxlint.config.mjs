@@ -11,6 +11,9 @@ const PACKAGES = {
   esbuild: ["daemon/functions", "daemon/config"],
   chokidar: ["daemon/watch"],
   "better-sqlite3": ["daemon/store"],
+  "@lydell/node-pty": ["daemon/processes"],
+  "@xterm/headless": ["daemon/processes"],
+  "@xterm/addon-serialize": ["daemon/processes"],
   ssh2: ["daemon/tunnel"],
   "@aws-sdk/client-ec2": ["daemon/tunnel", "daemon/aws"],
   "@aws-sdk/client-lambda": ["daemon/aws", "daemon/deploy", "daemon/credentials"],
@@ -36,6 +39,7 @@ const COMMON_GROUND = {
   cloud: ["runtime"],
   deploy: ["aws"],
   credentials: ["aws"],
+  processes: ["runtime"],
   tunnel: ["aws"],
 };
 

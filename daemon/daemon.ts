@@ -65,12 +65,21 @@ import { deferred, Scope } from "./lib/scope.ts";
 import { urlsOf } from "./known.ts";
 import { linked, lookupOf, type Lookup } from "./links.ts";
 import { methods } from "./methods.ts";
+import { Processes } from "./processes/processes.ts";
 import { controlSocket, registryEntry } from "./rpc/place.ts";
 import { Rpc } from "./rpc/rpc.ts";
 import { prepareSocket } from "./rpc/socket.ts";
 import { StateLock } from "./store/lock.ts";
 import { Settings } from "./store/settings.ts";
-import { asDeveloper, asFunction, redacted, type RunEnvironment } from "./run-environment.ts";
+import {
+  asDeveloper,
+  asFunction,
+  asProcess,
+  redacted,
+  type RunEnvironment,
+  type RunPlace,
+} from "./run-environment.ts";
+import { runnable } from "./runnable.ts";
 import { StageSecrets, type SecretValues } from "./stage-secrets.ts";
 import { Store } from "./store/store.ts";
 import { Watch, type Batch } from "./watch/watch.ts";
@@ -94,6 +103,8 @@ type Kept = {
   readonly deployed: Deployed;
   /** By reference: what else of the stage's components is known. */
   readonly outputs: Readonly<Record<string, unknown>>;
+  /** By name: where each frontend or service answered last. */
+  readonly urls: Readonly<Record<string, string>>;
   /** Of the last good config: the stage can be removed when none loads any more. */
   readonly removable: Removable;
 };
@@ -145,6 +156,7 @@ export class Daemon {
   // Assigned by #openParts, before anything can reach them.
   #functions!: Functions;
   #invocations!: Invocations;
+  #processes!: Processes;
   #bridge!: Bridge;
   #config!: Config;
   #watch!: Watch;
@@ -165,6 +177,9 @@ export class Daemon {
   #rewatching = false;
   #followingSecrets = false;
   #endpoint: Promise<CredentialsEndpoint> | undefined;
+  /** Frontends and services are wanted, and the stage was live: their links lead somewhere. */
+  #processesRun = false;
+  #processesWanted = false;
   #drainMs = DRAIN_MS;
 
   /** As the last good config had it: stubs of a killed daemon come back before this one has loaded any. */
@@ -215,6 +230,7 @@ export class Daemon {
     this.#key = options.key;
     this.#kept = Settings.open({ file: join(options.stateDir, "state.json"), log: options.log });
     this.#wantLive = this.#kept.get("live") ?? false;
+    this.#processesWanted = this.#wantLive;
     this.#deployed = this.#kept.get("deployed") ?? {};
     this.#outputs = this.#kept.get("outputs") ?? {};
     this.#retryable = new Set(this.#kept.get("retryable"));
@@ -243,6 +259,21 @@ export class Daemon {
         retryable: (name) => this.#retryable.has(name),
         timeoutMs: (name) => this.#wanted(name)?.timeoutMs,
         log: log("invocations"),
+      }),
+    );
+    this.#processes = this.#scope.use(
+      await Processes.open({
+        project: this.project,
+        leftoversDir: join(this.#stateDir, "processes"),
+        urls: this.#kept.get("urls") ?? {},
+        record,
+        onUrls: (urls) => {
+          this.#kept.set({ urls });
+          this.#applyFunctions();
+          this.#applyProcesses();
+        },
+        machine: process.env,
+        log: log("processes"),
       }),
     );
     this.#bridge = this.#scope.use(await this.#openBridge(record));
@@ -319,6 +350,10 @@ export class Daemon {
     return this.#invocations;
   }
 
+  get processes(): Processes {
+    return this.#processes;
+  }
+
   status(): DaemonStatus {
     const cloud = this.#home?.cloud;
     return {
@@ -374,7 +409,16 @@ export class Daemon {
   }
 
   /** Puts the stubs in place, and keeps them in place from now on. @throws LivedevError */
-  async goLive({ yes = false, takeOver = false }: { yes?: boolean; takeOver?: boolean }): Promise<WentLive> {
+  async goLive({
+    yes = false,
+    takeOver = false,
+    processes = true,
+  }: {
+    yes?: boolean;
+    takeOver?: boolean;
+    processes?: boolean;
+  }): Promise<WentLive> {
+    this.#processesWanted ||= processes;
     const home = await this.openHome();
     // Before it is said that this stage is ours: another's stubs are left alone.
     await home.hold(takeOver);
@@ -511,7 +555,12 @@ export class Daemon {
     this.#applyFunctions();
     this.store.record({ type: "config.loaded", tookMs, functions: app.functions.map(({ name }) => name) });
     // What went wrong stands in the status and in history; the next change tries again.
-    if (this.#wantLive) this.#deploying.run().catch(() => {});
+    if (this.#wantLive)
+      this.#deploying.run().then(
+        () => {},
+        () => this.#applyProcesses(),
+      );
+    else this.#applyProcesses();
   }
 
   /** A project that cannot be written to is served all the same. */
@@ -534,25 +583,38 @@ export class Daemon {
     if (app === undefined) return;
     const { name, stage, region } = app;
     this.#credentials.keepOnly(app.functions.map((wanted) => wanted.name));
-    this.#functions.apply(linked(app, this.lookup(app)), { name, stage, region });
+    const lookup = this.lookup(app);
+    this.#functions.apply(linked(app, lookup), { name, stage, region });
+  }
+
+  /** Behind each deployment, which may change what their links give: one that fails leaves the links as they were. */
+  #applyProcesses(): void {
+    const [app, home] = [this.#app, this.#home];
+    if (app === undefined || home === undefined || !this.#processesRun || this.#scope.closed) return;
+    this.#processes.apply(runnable(app, this.lookup(app), placeIn(home, app)));
   }
 
   /** What components give, as far as the stage stands and its secrets are set. */
   lookup(app: WantedApp): Lookup {
-    const [deployed, outputs] = [this.#deployed, this.#outputs];
+    const urls = Object.entries(this.#processes.urls).map(([name, url]) => [`${name}.url`, url]);
+    const [deployed, outputs] = [this.#deployed, { ...this.#outputs, ...Object.fromEntries(urls) }];
     return lookupOf(app, { deployed, outputs, secrets: this.#secrets.values });
   }
 
   // ---- what runs beside the functions
 
-  /** `as`: a function, in whose place the command is. @throws LivedevError */
+  /** `as`: a function, or a frontend or service, in whose place the command is. @throws LivedevError */
   async runEnvironment(as: string | undefined, reveal: boolean): Promise<RunEnvironment> {
     const app = await this.#configuredApp();
     await Promise.all([this.#configuring.idle(), app.secrets.length > 0 && this.#secrets.read()]);
     const home = await this.openHome(app);
-    const { cloud, endpoint } = home;
-    const place = { endpoint, profile: app.profile, credentials: cloud };
+    const place = placeIn(home, app);
     const lookup = this.lookup(app);
+    const process = app.processes.find(({ name }) => name === as);
+    if (process !== undefined) {
+      const whole = asProcess(app, process, lookup, place);
+      return reveal ? whole : redacted(whole, (value) => this.#secrets.holds(value));
+    }
     const wanted = as === undefined ? undefined : (await this.runnable(as)).wanted;
     if (wanted !== undefined) {
       await this.#stubOf(app, wanted.name);
@@ -662,6 +724,7 @@ export class Daemon {
     if (this.#scope.closed) return;
     this.store.conceal(Object.values(this.#secrets.values));
     this.#applyFunctions();
+    this.#applyProcesses();
   }
 
   #inputsChanged(): void {
@@ -755,6 +818,8 @@ export class Daemon {
       this.#stands(functions, known);
       this.#live = before.state === "live" ? before : { state: "live", since: Date.now() };
       this.#applyFunctions();
+      this.#processesRun ||= this.#processesWanted;
+      this.#applyProcesses();
       const urls = urlsOf(known);
       if (steps > 0 || before.state !== "live") {
         this.store.record({ type: "deploy.finished", tookMs, urls });
@@ -931,6 +996,12 @@ export class Daemon {
     this.#configured.resolve();
   }
 }
+
+const placeIn = ({ cloud, endpoint }: Home, { profile }: WantedApp): RunPlace => ({
+  endpoint,
+  profile,
+  credentials: cloud,
+});
 
 /** The keys and the history of a stage are nobody else's. */
 async function keepOutOfGit(folder: string): Promise<void> {

@@ -46,8 +46,12 @@ export function methods(daemon: Daemon): MethodTable {
 
     "daemon.doctor": async () => [...diagnose(daemon), ...refused(await daemon.refusals())],
 
-    "stage.goLive": ({ yes, takeOver }) =>
-      daemon.goLive({ ...(yes !== undefined && { yes }), ...(takeOver !== undefined && { takeOver }) }),
+    "stage.goLive": ({ yes, takeOver, processes }) =>
+      daemon.goLive({
+        ...(yes !== undefined && { yes }),
+        ...(takeOver !== undefined && { takeOver }),
+        ...(processes !== undefined && { processes }),
+      }),
 
     async "stage.plan"({ dev }) {
       const { steps, commands } = await daemon.plan({ dev: dev ?? false });
@@ -135,6 +139,28 @@ export function methods(daemon: Daemon): MethodTable {
         },
         signal,
       );
+    },
+
+    "process.list": ({ usage }) => daemon.processes.list({ usage: usage ?? false }),
+
+    "process.start": async ({ name }) => daemon.processes.start(name),
+
+    "process.stop": ({ name }) => daemon.processes.stop(name),
+
+    "process.restart": async ({ name }) => daemon.processes.restart(name),
+
+    "process.output": ({ name, after, waitMs }) => daemon.processes.output(name, after ?? 0, waitMs ?? 0),
+
+    "process.screen": ({ name, scrollback }) => daemon.processes.screen(name, scrollback ?? 0),
+
+    async "process.write"({ name, data }) {
+      daemon.processes.write(name, data);
+      return {};
+    },
+
+    async "process.resize"({ name, columns, rows }) {
+      daemon.processes.resize(name, columns, rows);
+      return {};
     },
 
     "invocation.list": (query, { signal }) => store.invocations(query, signal),

@@ -4,9 +4,10 @@
  */
 import { devNull } from "node:os";
 
-import type { WantedApp, WantedFunction, WantedLink } from "../proto/app.ts";
+import type { WantedApp, WantedFunction, WantedLink, WantedProcess } from "../proto/app.ts";
 import { isSensitiveName, redact, SEALED } from "../proto/redact.ts";
 
+import { linkVariables } from "./lib/link-variables.ts";
 import { resolved, variables, type Lookup } from "./links.ts";
 
 export type RunEnvironment = {
@@ -64,9 +65,29 @@ export function asFunction(
 
 /** Every link of the app, and the developer's own permissions. */
 export function asDeveloper(app: WantedApp, lookup: Lookup, place: RunPlace): RunEnvironment {
+  return developers(app, links(app, app.linkable ?? [], lookup), place);
+}
+
+/** A frontend's or service's own links and variables, and the developer's own permissions. */
+export function asProcess(
+  app: WantedApp,
+  { link, environment }: WantedProcess,
+  lookup: Lookup,
+  place: RunPlace,
+): RunEnvironment {
+  const { variables: given, unset } = developers(app, links(app, link, lookup), place);
+  const own = { ...given, ...variables(environment, lookup) };
+  return { variables: own, unset: without(unset, own) };
+}
+
+function developers(
+  app: WantedApp,
+  linked: Readonly<Record<string, string>>,
+  place: RunPlace,
+): RunEnvironment {
   const { credentials, profile } = place;
   const given = {
-    ...links(app, app.linkable ?? [], lookup),
+    ...linked,
     ...region(app, place),
     ...(profile !== undefined && { AWS_PROFILE: profile }),
     ...(credentials !== undefined && {
@@ -106,17 +127,8 @@ function redactedData(value: unknown, isSecret: (value: unknown) => boolean): un
   );
 }
 
-/** As SST has them, so that its SDK reads them too. */
 function links(app: WantedApp, link: readonly WantedLink[], lookup: Lookup): Record<string, string> {
-  return {
-    ...Object.fromEntries(
-      resolved(link, lookup).map(({ name, properties }) => [
-        `SST_RESOURCE_${name}`,
-        JSON.stringify(properties),
-      ]),
-    ),
-    SST_RESOURCE_App: JSON.stringify({ name: app.name, stage: app.stage }),
-  };
+  return linkVariables(resolved(link, lookup), app);
 }
 
 function region({ region }: WantedApp, { endpoint }: RunPlace): Record<string, string> {

@@ -313,6 +313,8 @@ export type WantedDevProcess = {
   readonly directory: string;
   /** Where it answers, as far as the config knows. */
   readonly url?: Text;
+  /** A regular expression that a line of its output matches once it is ready. */
+  readonly ready?: string;
   /** `false`: is started by hand. */
   readonly autostart: boolean;
   /** In lists, instead of the name. */

@@ -64,6 +64,40 @@ export type LivedevEvent =
       readonly stream: "stdout" | "stderr";
       readonly text: string;
     }
+  // frontends, services, commands
+  | { readonly type: "process.started"; readonly processName: string; readonly pid: number }
+  | {
+      readonly type: "process.ready";
+      readonly processName: string;
+      readonly url?: string;
+      /** From its start. */
+      readonly tookMs: number;
+    }
+  | {
+      /** It waits: for a process that it links to, for a port that somebody else has. */
+      readonly type: "process.waiting";
+      readonly processName: string;
+      readonly why: string;
+    }
+  | {
+      /** Lines that it wrote to its terminal, with their colours and without its other escape sequences. */
+      readonly type: "process.logged";
+      readonly processName: string;
+      readonly lines: readonly string[];
+    }
+  | {
+      readonly type: "process.exited";
+      readonly processName: string;
+      /** Absent where it could not be started. */
+      readonly pid?: number;
+      /** `stopped`, `restarted` (by wish, or since its environment changed), `crashed`, `ended` (by itself, with 0). */
+      readonly reason: "stopped" | "restarted" | "crashed" | "ended";
+      readonly how: string;
+      /** When it is started again. */
+      readonly retryInMs?: number;
+      /** Of its processes, how many the system did not let go of. */
+      readonly survivors: number;
+    }
   // stubs
   | {
       readonly type: "sandbox.connected";

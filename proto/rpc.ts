@@ -16,7 +16,7 @@ const filter = {
     .array(z.string())
     .optional()
     .describe("Event types, all where absent. `invocation.*` matches a family."),
-  functionName: z.string().optional().describe("Only events of this function."),
+  functionName: z.string().optional().describe("Only events of this function, or of this process."),
 };
 
 const recordedEvent = z
@@ -159,6 +159,31 @@ const secret = z.object({
   value: z.string().optional().describe("Only where `reveal` asked for it, and not of a placeholder."),
 });
 
+const processStatus = z.object({
+  name: z.string(),
+  title: z.string(),
+  kind: z.string().describe("`aws.Nextjs`, `aws.Service`, `DevCommand` …"),
+  command: z.string(),
+  directory: z.string().describe("Relative to the project."),
+  state: z
+    .enum(["waiting", "starting", "ready", "stopping", "crashed", "stopped"])
+    .describe("waiting: for a process that it links to, or for a port; crashed: it is started again."),
+  since: z.number().describe("When it came into this state; milliseconds since the epoch."),
+  why: z.string().optional().describe("What it waits for, how it ended."),
+  url: z.string().optional().describe("Where it answers, also where it answered last."),
+  pid: z.int().optional(),
+  retryAt: z.number().optional().describe("When it is started again."),
+  restarts: z.int().describe("How often it was started beyond the first time, since the daemon runs."),
+  processes: z.int().optional().describe("With `usage`: of its whole tree."),
+  cpu: z
+    .number()
+    .optional()
+    .describe("With `usage`: 1 is one core, of its whole tree, since it was last asked."),
+  memoryBytes: z.int().optional().describe("With `usage`: resident, of its whole tree."),
+});
+
+const processName = { name: z.string() };
+
 const none = z.strictObject({});
 
 export const RPC = {
@@ -209,6 +234,10 @@ export const RPC = {
         .boolean()
         .optional()
         .describe("Takes the stage from whoever holds it, who is named by the error `stage.held` otherwise."),
+      processes: z
+        .boolean()
+        .optional()
+        .describe("`false`: frontends and services that do not run yet are left alone."),
     }),
     result: z.object({ steps: z.int(), tookMs: z.number(), urls: z.record(z.string(), z.string()) }),
   },
@@ -279,7 +308,7 @@ export const RPC = {
     summary:
       "What `livedev run` gives a command: the links, environment and permissions of a function, or without one the app's links and the developer's permissions. Refused with `credentials.noStub` where no stub can lend the function's permissions.",
     params: z.strictObject({
-      as: z.string().optional().describe("A function's name in the config."),
+      as: z.string().optional().describe("The name of a function, a frontend or a service in the config."),
       reveal: z.boolean().optional().describe("Values as they are, secrets among them; otherwise redacted."),
     }),
     result: z.object({
@@ -319,6 +348,73 @@ export const RPC = {
       event: z.string().optional().describe("Another event in place of the recorded one."),
     }),
     result: localAnswer,
+  },
+  "process.list": {
+    summary: "Frontends, services and commands that the daemon supervises.",
+    params: z.strictObject({ usage: z.boolean().optional().describe("With processor time and memory.") }),
+    result: z.array(processStatus),
+  },
+  "process.start": {
+    summary: "Starts a process, unless it runs. Answers at once; `process.*` events tell how it goes on.",
+    params: z.strictObject(processName),
+    result: processStatus,
+  },
+  "process.stop": {
+    summary:
+      "Ends a process and all that came of it: asked (SIGINT), then SIGTERM, then SIGKILL. Answers when none is alive.",
+    params: z.strictObject(processName),
+    result: processStatus,
+  },
+  "process.restart": {
+    summary: "Ends a process and starts it again.",
+    params: z.strictObject(processName),
+    result: processStatus,
+  },
+  "process.output": {
+    summary:
+      "What a process wrote to its terminal, as it wrote it: the last 512 K characters are kept. Lines, of earlier runs too, are `process.logged` events.",
+    params: z.strictObject({
+      ...processName,
+      after: z.int().min(0).optional().describe("The cursor of an earlier answer, or of its screen."),
+      waitMs: z
+        .int()
+        .min(0)
+        .max(30_000)
+        .optional()
+        .describe("Where there is nothing after the cursor yet, waits for it so long."),
+    }),
+    result: z.object({
+      text: z.string(),
+      cursor: z.int().describe("Where to read on."),
+      gap: z.boolean().describe("What came after `after` is gone in part: draw the screen anew."),
+    }),
+  },
+  "process.screen": {
+    summary: "A process's terminal as it stands: text and escape sequences that draw it.",
+    params: z.strictObject({
+      ...processName,
+      scrollback: z.int().min(0).max(1000).optional().describe("Lines above the screen, none where absent."),
+    }),
+    result: z.object({
+      text: z.string(),
+      columns: z.int(),
+      rows: z.int(),
+      cursor: z.int().describe("The place in the output that it shows, for `process.output`."),
+    }),
+  },
+  "process.write": {
+    summary: "Types into a process's terminal.",
+    params: z.strictObject({ ...processName, data: z.string().max(1024 * 1024) }),
+    result: z.object({}),
+  },
+  "process.resize": {
+    summary: "Gives a process's terminal another size: the last to ask has its way.",
+    params: z.strictObject({
+      ...processName,
+      columns: z.int().min(1).max(1000),
+      rows: z.int().min(1).max(1000),
+    }),
+    result: z.object({}),
   },
   "daemon.doctor": {
     summary: "What is wrong, as far as the daemon can tell, each with what mends it.",
@@ -400,6 +496,7 @@ export type RpcNotificationParams<N extends RpcNotification> = z.output<(typeof 
 
 export type FunctionStatus = z.output<typeof functionStatus>;
 export type DaemonStatus = z.output<typeof status>;
+export type ProcessStatus = z.output<typeof processStatus>;
 export type StagePlan = z.output<(typeof RPC)["stage.plan"]["result"]>;
 export type PlannedStep = z.output<typeof plannedStep>;
 export type InvocationSummary = z.output<typeof invocationSummary>;

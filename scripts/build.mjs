@@ -46,6 +46,7 @@ const builds = [
       packager: "daemon/deploy/packager.ts",
       "watch-thread": "daemon/watch/thread.ts",
       "process-thread": "daemon/runtime/process-thread.ts",
+      "terminal-thread": "daemon/processes/terminal-thread.ts",
       "build-thread": "daemon/functions/build-thread.ts",
     },
     packages: "external",

@@ -99,6 +99,12 @@ async function values(
     case "function":
     case "fn":
       return (await functionNames(given)).map((word): Candidate => [word]);
+    case "process":
+      return (await names("process.list", given)).map((word): Candidate => [word]);
+    case "name":
+      return (await Promise.all([functionNames(given), names("process.list", given)]))
+        .flat()
+        .map((word): Candidate => [word]);
     case "for": {
       const names = await functionNames(given);
       const states = names.flatMap((one) =>
@@ -129,8 +135,10 @@ function stages({ project }: Given): string[] {
   );
 }
 
+const functionNames = (given: Given): Promise<string[]> => names("function.list", given);
+
 /** By one HTTP request: nothing is changed, so nothing need be compared first. */
-function functionNames(given: Given): Promise<string[]> {
+function names(method: "function.list" | "process.list", given: Given): Promise<string[]> {
   const { socket } = locate({ project: given["project"], stage: given["stage"] });
   if (!checkSocketDirectory(socket)) return Promise.resolve([]);
   return new Promise((resolve, reject) => {
@@ -157,6 +165,6 @@ function functionNames(given: Given): Promise<string[]> {
       },
     );
     asked.on("error", reject);
-    asked.end(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "function.list", params: {} }));
+    asked.end(JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: {} }));
   });
 }

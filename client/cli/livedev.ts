@@ -1,4 +1,5 @@
 /** `livedev <command>`: each command is one file, and one entry here. */
+import { attachCommand } from "./attach.ts";
 import { Cli } from "./cli.ts";
 import { cloudCommand } from "./cloud.ts";
 import { completionCommand } from "./completion.ts";
@@ -11,6 +12,8 @@ import { invokeCommand } from "./invoke.ts";
 import { listCommand } from "./list.ts";
 import { logsCommand } from "./logs.ts";
 import { planCommand } from "./plan.ts";
+import { restartProcessCommand, startProcessCommand, stopProcessCommand } from "./process-verbs.ts";
+import { psCommand } from "./ps.ts";
 import { removeCommand } from "./remove.ts";
 import { replayCommand } from "./replay.ts";
 import { runAsCommand } from "./run-as.ts";
@@ -31,6 +34,11 @@ await new Cli("livedev").main(
     statusCommand,
     invokeCommand,
     logsCommand,
+    psCommand,
+    startProcessCommand,
+    stopProcessCommand,
+    restartProcessCommand,
+    attachCommand,
     historyCommand,
     replayCommand,
     planCommand,

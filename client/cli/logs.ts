@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 
-import { historyGone, messageOf, notRunning } from "../errors.ts";
+import { historyGone, messageOf, notRunning, usage } from "../errors.ts";
 import { locate } from "../discovery.ts";
 import type { Cli, Common } from "./cli.ts";
 import { daemonLogs } from "./daemon-logs.ts";
@@ -11,7 +11,7 @@ import { tailEvents } from "./history-tail.ts";
 import { inert, note, paint, print, printJson } from "./output.ts";
 import { fineClock, parseCount, parseSince } from "./time.ts";
 
-type Logged = Extract<LivedevEvent, { type: "invocation.logged" | "function.logged" }>;
+type Logged = Extract<LivedevEvent, { type: "invocation.logged" | "function.logged" | "process.logged" }>;
 
 type Options = Common & {
   readonly fn?: string;
@@ -23,21 +23,24 @@ type Options = Common & {
 };
 
 const TYPES = ["invocation.logged", "function.logged"];
+const OF_PROCESSES = ["process.logged"];
 const LINES = 100;
 
 export function logsCommand(cli: Cli): Command {
   return cli
     .command(
       "logs",
-      "What your functions print; or with --daemon what livedevd says itself. Starts nothing.",
+      "What your functions print, or a frontend, service or command by its name; or with --daemon what livedevd says itself. Starts nothing.",
       [
         ["livedev logs", "the last 100 lines"],
         ["livedev logs --follow --fn MyApi", "as they come, over restarts of the daemon"],
+        ["livedev logs Web --follow", "of a frontend; of a function too, by its name"],
         ["livedev logs --since 10m --grep 'timeout|refused'", "by a regular expression"],
         ["livedev logs --json | jq -r .text", "one JSON value a line"],
         ["livedev logs --daemon --follow", "the daemon's own log"],
       ],
     )
+    .argument("[name]", "of this function, frontend, service or command alone")
     .option("--fn <name>", "of this function")
     .option("-f, --follow", "go on until Ctrl-C")
     .option("--since <time>", "printed since: 10m, 2h, 2030-01-31T09:30", parseSince)
@@ -45,41 +48,59 @@ export function logsCommand(cli: Cli): Command {
     .option("--limit <n>", "at most so many lines of the past (default: 100, with --since all)", parseCount)
     .addOption(new Option("--daemon", "the daemon's own log file").conflicts("fn"))
     .action(
-      cli.action<Options>(({ options }) => {
+      cli.action<Options>(({ args: [name], options }) => {
+        if (name !== undefined && (options.fn !== undefined || options.daemon === true)) {
+          throw usage(
+            `a name does not go with ${options.daemon === true ? "--daemon" : "--fn"}`,
+            "livedev logs",
+          );
+        }
         const limit = options.limit ?? (options.since === undefined ? LINES : Number.POSITIVE_INFINITY);
         if (options.daemon === true) return daemonLogs({ ...options, limit }, () => cli.signal);
-        return functionLogs(cli, { ...options, limit });
+        return recordedLogs(cli, { ...options, ...(name !== undefined && { name }), limit });
       }),
     );
 }
 
-async function functionLogs(cli: Cli, options: Options & { readonly limit: number }): Promise<void> {
+type Asked = Options & { readonly limit: number; readonly name?: string };
+
+async function recordedLogs(cli: Cli, options: Asked): Promise<void> {
   await using history = await HistorySource.open(cli, options);
   const { client } = history;
   if (options.follow === true && client === undefined) {
     const { project, stage, stageKnown } = locate(options);
     throw notRunning(project, stageKnown ? stage : undefined);
   }
-  const show = (event: RecordedEvent) => {
-    if (isLogged(event.event) && (options.grep?.test(event.event.text) ?? true))
-      printLine(event, event.event, options);
+  const { since, grep, limit } = options;
+  const linesIn = (event: LivedevEvent): string[] =>
+    isLogged(event) ? textsOf(event).filter((text) => grep?.test(text) ?? true) : [];
+  const show = ({ seq, at, event }: RecordedEvent, texts: readonly string[] = linesIn(event)) => {
+    if (isLogged(event)) for (const text of texts) printLine({ seq, at }, event, text, options);
   };
-  const filter = { types: TYPES, ...(options.fn === undefined ? {} : { functionName: options.fn }) };
-  const { since, grep } = options;
+  const name = options.fn ?? options.name;
+  const filter =
+    name === undefined
+      ? { types: TYPES }
+      : { types: options.fn === undefined ? [...TYPES, ...OF_PROCESSES] : TYPES, functionName: name };
   const past = await tailEvents(history, {
     ...filter,
     since,
-    limit: options.limit,
-    ...(grep === undefined
-      ? {}
-      : { fits: ({ event }: RecordedEvent) => isLogged(event) && grep.test(event.text) }),
+    limit,
+    ...(grep === undefined ? {} : { fits: ({ event }: RecordedEvent) => linesIn(event).length > 0 }),
   });
-  for (const event of past.events) show(event);
+  // An event of a process holds several lines: of the first, only the last of them may count.
+  const lines = past.events.map(({ event }) => linesIn(event));
+  let over = lines.reduce((sum, texts) => sum + texts.length, 0) - limit;
+  for (const [index, event] of past.events.entries()) {
+    const texts = lines[index] ?? [];
+    show(event, texts.slice(Math.max(0, Math.min(over, texts.length))));
+    over -= texts.length;
+  }
   if (client === undefined || options.follow !== true) return;
 
   await using subscription = await client.subscribe(
     { ...filter, after: past.cursor },
-    (events) => events.forEach(show),
+    (events) => events.forEach((event) => show(event)),
     ({ reason }) => note(historyGone(reason)),
   );
   const interrupted = new Promise<undefined>((resolve) => {
@@ -97,16 +118,29 @@ function parseExpression(text: string): RegExp {
   }
 }
 
-const isLogged = (event: LivedevEvent): event is Logged => TYPES.includes(event.type);
+const isLogged = (event: LivedevEvent): event is Logged =>
+  TYPES.includes(event.type) || OF_PROCESSES.includes(event.type);
 
-function printLine({ seq, at }: RecordedEvent, logged: Logged, { json }: Options): void {
-  const { functionName, stream, text } = logged;
+const textsOf = (logged: Logged): readonly string[] =>
+  logged.type === "process.logged" ? logged.lines : [logged.text];
+
+type Place = Pick<RecordedEvent, "seq" | "at">;
+
+function printLine({ seq, at }: Place, logged: Logged, text: string, { json }: Options): void {
   if (json === true) {
-    const invocation = "id" in logged ? { invocation: logged.id, requestId: logged.requestId } : {};
-    printJson({ seq, at, functionName, stream, text, ...invocation });
+    printJson({ seq, at, ...whose(logged), text });
     return;
   }
   const shown = inert(text);
-  const line = stream === "stderr" ? paint("yellow", shown) : shown;
-  print(`${paint("dim", fineClock(at))}  ${paint("bold", functionName)}  ${line}`);
+  const failed = logged.type !== "process.logged" && logged.stream === "stderr";
+  const name = logged.type === "process.logged" ? logged.processName : logged.functionName;
+  print(`${paint("dim", fineClock(at))}  ${paint("bold", name)}  ${failed ? paint("yellow", shown) : shown}`);
+}
+
+function whose(logged: Logged): Readonly<Record<string, unknown>> {
+  if (logged.type === "process.logged") return { processName: logged.processName };
+  const { functionName, stream } = logged;
+  const invocation =
+    logged.type === "invocation.logged" ? { invocation: logged.id, requestId: logged.requestId } : {};
+  return { functionName, stream, ...invocation };
 }

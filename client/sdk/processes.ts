@@ -14,6 +14,8 @@ export type DevArgs = {
   directory?: Input<string>;
   /** Where it answers: what links of the component give in dev. */
   url?: Input<string>;
+  /** A regular expression that a line of its output matches once it is ready. @default its URL answers */
+  ready?: Input<string>;
   /** `false`: it is started by hand. @default true */
   autostart?: Input<boolean>;
   /** In lists of processes. @default the component's name */

@@ -24,12 +24,23 @@ const command = (example: string) =>
     error: `write a command, "${example}"`,
   });
 
+function isExpression(text: string): boolean {
+  try {
+    return new RegExp(text, "u") instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
 const dev = z
   .strictObject(
     {
       command: command("npm run dev").optional(),
       directory: path("packages/web").optional(),
       url: anyText('write a URL, "http://localhost:3000"').optional(),
+      ready: text('write a regular expression, "listening on"')
+        .refine(isExpression, { error: 'is no regular expression: write "listening on"' })
+        .optional(),
       autostart: flag.default(true),
       title: text("write a string").optional(),
     },
@@ -276,7 +287,7 @@ function process(
               directory: args.dev.directory ?? plan.path,
               autostart: args.dev.autostart,
               title: args.dev.title ?? name,
-              ...given({ url: args.dev.url }),
+              ...given({ url: args.dev.url, ready: args.dev.ready }),
             },
           }),
       });

@@ -5,7 +5,8 @@
  */
 import { devNull } from "node:os";
 
-import type { ResolvedFunction, WantedLink } from "../../proto/app.ts";
+import type { ResolvedFunction } from "../../proto/app.ts";
+import { linkVariables } from "../lib/link-variables.ts";
 
 export type AppOf = { readonly name: string; readonly stage: string; readonly region: string };
 
@@ -64,7 +65,7 @@ export function variablesFor(options: {
       ...ofTheMachine(machine),
       ...NOT_THE_DEVELOPERS,
       LAMBDA_TASK_ROOT: project,
-      ...links(wanted.link, app),
+      ...linkVariables(wanted.link, app),
       ...wanted.environment,
     },
     aws: Object.fromEntries(Object.entries(aws).filter(([name]) => !named.has(name))),
@@ -83,10 +84,4 @@ export function ofTheMachine(machine: Readonly<Record<string, string | undefined
 /** Those that a process must be started with. */
 export function readAtStart(environment: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => READ_AT_START.test(name)));
-}
-
-/** As SST has them, so that its SDK reads them too. */
-function links(link: readonly WantedLink[], { name, stage }: AppOf): Record<string, string> {
-  const entries = link.map(({ name, properties }) => [`SST_RESOURCE_${name}`, JSON.stringify(properties)]);
-  return { ...Object.fromEntries(entries), SST_RESOURCE_App: JSON.stringify({ name, stage }) };
 }

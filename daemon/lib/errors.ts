@@ -617,6 +617,37 @@ export const stageProtected = (app: string, stage: string) =>
     "Take `protect` out of livedev.config.ts first.",
   );
 
+// ---- frontends and services
+
+export const unknownProcess = (name: string, known: readonly string[]) =>
+  new LivedevError(
+    "process.unknown",
+    `There is no frontend, service or command named ${name}.`,
+    known.length > 0
+      ? `There are: ${known.join(", ")}.`
+      : "None is supervised: the config names none, or nobody has gone live (`livedevd start`).",
+  );
+
+export const processesClosed = () =>
+  new LivedevError("process.closed", "livedevd is stopping, and its processes with it.");
+
+export const noTerminal = (reason: string) =>
+  new LivedevError(
+    "process.noTerminal",
+    `livedevd has no terminals on this machine (${process.platform}, ${process.arch}), so it runs no frontends or services: ${reason.split("\n", 1)[0] ?? ""}`,
+    "Install livedev with its optional dependencies, or start them yourself: `livedev dev -- <command>`.",
+  );
+
+export const processNotStarted = (reason: string) =>
+  new LivedevError("process.notStarted", `It could not be started: ${reason}`);
+
+export const directoryMissing = (name: string, directory: string) =>
+  new LivedevError(
+    "process.directoryMissing",
+    `The directory of ${name} is missing: ${directory}.`,
+    "Mend `path` or `dev.directory` in livedev.config.ts.",
+  );
+
 // ---- links and secrets
 
 export const secretBroken = (name: string, file: string) =>

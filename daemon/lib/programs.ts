@@ -31,6 +31,8 @@ export const PROGRAMS = {
   watchThread: program("watch-thread.js"),
   /** The thread that holds workers' processes. */
   processThread: program("process-thread.js"),
+  /** The thread of frontends' and services' terminals. */
+  terminalThread: program("terminal-thread.js"),
   /** The thread that functions are built in. */
   buildThread: program("build-thread.js"),
   /** Deploy's packager thread. */

@@ -48,6 +48,11 @@ export class Leftovers {
     return new Leftovers(options);
   }
 
+  /** Before a process with this mark is started: killed in between, we leave behind what the mark still finds. */
+  expect(mark: string): void {
+    this.#write({ pid: 0, identity: "", mark });
+  }
+
   /**
    * Of a process that has the mark in its environment. Synchronous: nothing comes between its start and its record. On
    * a full disk it runs without one: events are answered all the same.
@@ -55,14 +60,17 @@ export class Leftovers {
   record(pid: number, mark: string): void {
     const identity = pid === 0 ? undefined : processIdentity(pid);
     if (identity === undefined) return;
-    const recorded: Recorded = { pid, identity, mark };
     this.#pids.set(mark, pid);
+    this.#watchdog.add(pid);
+    this.#write({ pid, identity, mark });
+  }
+
+  #write(recorded: Recorded): void {
     try {
-      this.#watchdog.add(pid);
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      writeFileSync(this.#file(mark), JSON.stringify(recorded), { mode: 0o600 });
+      writeFileSync(this.#file(recorded.mark), JSON.stringify(recorded), { mode: 0o600 });
     } catch (error) {
-      this.#log.warn({ pid, reason: messageOf(error) }, "a process could not be put on record");
+      this.#log.warn({ pid: recorded.pid, reason: messageOf(error) }, "a process could not be put on record");
     }
   }
 

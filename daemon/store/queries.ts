@@ -11,7 +11,7 @@ import { codeOf, historyDamaged, historyUnreadable, LivedevError, sqliteMissing 
 import { isBindingMissing, isDamage, quickCheck } from "./database.ts";
 import { listInvocations, type InvocationQuery } from "./listing.ts";
 import { openForReading } from "./read-only.ts";
-import { placeOf, type PayloadKind } from "./rows.ts";
+import { componentOf, placeOf, type PayloadKind } from "./rows.ts";
 import { readMeta } from "./schema.ts";
 import { revealed, shown } from "./shown.ts";
 import { summaryOf, type InvocationRow } from "./summary.ts";
@@ -251,8 +251,7 @@ function eventConditions({ types, functionName }: EventFilter): { where: string;
 
 /** The same question as `eventConditions`, asked of an event in memory. */
 export function matches({ types, functionName }: EventFilter, event: LivedevEvent): boolean {
-  if (functionName !== undefined && (!("functionName" in event) || event.functionName !== functionName))
-    return false;
+  if (functionName !== undefined && componentOf(event) !== functionName) return false;
   if (types === undefined) return true;
   return types.some((type) =>
     type.endsWith(".*") ? event.type.startsWith(type.slice(0, -1)) : event.type === type,

@@ -30,6 +30,12 @@ export function invocationIdOf(event: LivedevEvent, seq: number): number | null 
   return "id" in event ? event.id : null;
 }
 
+/** The function or the process that it tells of; no two components of an app have the same name. */
+export function componentOf(event: LivedevEvent): string | undefined {
+  if ("functionName" in event) return event.functionName;
+  return "processName" in event ? event.processName : undefined;
+}
+
 /** Text that a user's code wrote is stored in clear: what looks like a credential in it is not stored at all. */
 // oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
 export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): LivedevEvent {
@@ -38,6 +44,13 @@ export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): Livede
       return { ...event, text: lines.redact(`${event.id}/${event.stream}`, event.text) };
     case "function.logged":
       return { ...event, text: lines.redact(`${event.functionName}/${event.stream}`, event.text) };
+    case "process.logged":
+      return {
+        ...event,
+        lines: event.lines.map((line) => lines.redact(`${event.processName}/terminal`, line)),
+      };
+    case "process.exited":
+      return { ...event, how: redact(event.how) };
     case "invocation.answered":
       return {
         ...event,
@@ -67,6 +80,9 @@ export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): Livede
     case "worker.started":
     case "worker.ready":
     case "worker.exited":
+    case "process.started":
+    case "process.ready":
+    case "process.waiting":
     case "sandbox.connected":
     case "invocation.received":
     case "invocation.begun":
@@ -100,8 +116,7 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
 
   return ({ seq, at, event, attachments }) => {
     const id = invocationIdOf(event, seq);
-    const functionName = "functionName" in event ? event.functionName : null;
-    insertEvent.run(seq, at, event.type, functionName, id, JSON.stringify(event));
+    insertEvent.run(seq, at, event.type, componentOf(event) ?? null, id, JSON.stringify(event));
     switch (event.type) {
       case "invocation.received":
         insertInvocation.run(
@@ -144,6 +159,11 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
       case "worker.ready":
       case "worker.exited":
       case "function.logged":
+      case "process.started":
+      case "process.ready":
+      case "process.waiting":
+      case "process.logged":
+      case "process.exited":
       case "sandbox.connected":
       case "sandbox.disconnected":
       case "invocation.logged":

@@ -1,0 +1,219 @@
+/** What a supervised process goes through: started, ready, restarted, crashed, stopped; the whole of its tree. */
+import { createServer } from "node:net";
+
+import t from "tap";
+
+import { alive, freePort, open, until, wanted } from "./rig.ts";
+
+const SERVER = (port: number | string) =>
+  `node -e 'require("http").createServer((q, s) => s.end("hello")).listen(${port}, "127.0.0.1", function () { console.log("at http://localhost:" + this.address().port + "/") })'`;
+
+void t.test(
+  "a command runs in a terminal of its own, with its variables, and its lines are recorded",
+  async (t) => {
+    const rig = await open(t);
+    rig.processes.apply([
+      wanted(
+        "Shown",
+        `test -t 0 && test -t 1 && echo "a terminal, $COLOR"; stty size; printf '\\033[31mred\\033[0m\\033]0;title\\007 one\\rtwo\\n'; sleep 60`,
+        {
+          environment: { COLOR: "blue" },
+        },
+      ),
+    ]);
+    t.equal(await rig.line("Shown", "terminal"), "a terminal, blue");
+    await rig.line("Shown", "30 120");
+    t.equal(await rig.line("Shown", "two"), "two", "a line that was written over stands as in the end");
+    await rig.event("process.ready");
+    const [shown] = await rig.processes.list();
+    t.match(shown, { name: "Shown", state: "ready", restarts: 0 });
+  },
+);
+
+void t.test("what is bound to a package's folder is found on the path", async (t) => {
+  const rig = await open(t);
+  const { mkdirSync, writeFileSync } = await import("node:fs");
+  for (const [folder, says] of [
+    ["packages/web", "of the package"],
+    [".", "of the project"],
+  ] as const) {
+    mkdirSync(`${rig.project}/${folder}/node_modules/.bin`, { recursive: true });
+    writeFileSync(`${rig.project}/${folder}/node_modules/.bin/tool`, `#!/bin/sh\necho tool ${says}\n`, {
+      mode: 0o755,
+    });
+  }
+  rig.processes.apply([
+    wanted("Near", "tool; sleep 60", { directory: "packages/web" }),
+    wanted("Far", "tool; sleep 60"),
+  ]);
+  t.equal(await rig.line("Near", "tool"), "tool of the package");
+  t.equal(await rig.line("Far", "tool"), "tool of the project");
+});
+
+void t.test("a frontend is ready where it says that it listens, and its URL is shown", async (t) => {
+  const rig = await open(t);
+  const port = await freePort();
+  rig.processes.apply([wanted("Web", SERVER(port), { kind: "aws.StaticSite" })]);
+  const ready = await rig.event("process.ready");
+  t.equal(ready.url, `http://localhost:${port}/`);
+  t.same(rig.urls, { Web: `http://localhost:${port}/` });
+});
+
+void t.test("a process is ready when its output matches", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([
+    wanted("Slow", "echo up; read line; echo listening now; sleep 60", { ready: "listening (on|now)" }),
+  ]);
+  await rig.line("Slow", "up");
+  t.equal((await rig.processes.list())[0]?.state, "starting");
+  rig.processes.write("Slow", "\n");
+  await rig.event("process.ready");
+});
+
+void t.test("a process starts after those that it links to are ready", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([
+    wanted("Second", "echo second; sleep 60", { after: ["First"] }),
+    wanted("First", "read line; echo listening; sleep 60", { ready: "listening" }),
+  ]);
+  const { why } = await rig.event("process.waiting");
+  t.equal(why, "for First to be ready");
+  await rig.event("process.started");
+  rig.processes.write("First", "\n");
+  await rig.line("Second", "second");
+  const names = rig.events
+    .filter(({ type }) => type === "process.started")
+    .map(({ processName }) => processName);
+  t.same(names, ["First", "Second"]);
+});
+
+void t.test("two that link to each other start all the same", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([
+    wanted("One", "echo one; sleep 60", { after: ["Two"] }),
+    wanted("Two", "echo two; sleep 60", { after: ["One"] }),
+  ]);
+  await rig.line("One", "one");
+  await rig.line("Two", "two");
+});
+
+void t.test("one that crashes comes back, later each time; one that ends by itself does not", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([wanted("Bad", "echo no; exit 3"), wanted("Done", "echo done")]);
+  const ended = await rig.event("process.exited", (event) => event.processName === "Done");
+  t.match(ended, { reason: "ended", how: "exit code 0", survivors: 0 });
+  const crashed = await rig.event("process.exited", (event) => event.processName === "Bad");
+  t.match(crashed, { reason: "crashed", how: "exit code 3" });
+  t.ok(crashed.retryInMs !== undefined);
+  await until(
+    () =>
+      rig.events.filter((event) => event.type === "process.started" && event.processName === "Bad").length >
+      2,
+    "it comes back",
+  );
+  await rig.processes.stop("Bad");
+  const states = (await rig.processes.list()).map(({ state }) => state);
+  t.same(states, ["stopped", "stopped"]);
+});
+
+void t.test("another environment restarts it, the same leaves it alone", async (t) => {
+  const rig = await open(t);
+  const version = (value: string) => [
+    wanted("Web", "echo value $VALUE; sleep 60", { environment: { VALUE: value } }),
+  ];
+  rig.processes.apply(version("one"));
+  await rig.line("Web", "value one");
+  rig.processes.apply(version("one"));
+  rig.processes.apply(version("two"));
+  await rig.line("Web", "value two");
+  t.match(await rig.event("process.exited"), { reason: "restarted" });
+  t.equal(rig.events.filter(({ type }) => type === "process.started").length, 2);
+});
+
+void t.test(
+  "what is gone from the config ends, and what is not started by itself waits for a hand",
+  async (t) => {
+    const rig = await open(t);
+    const environment = { TEST_MARK: `gone-${process.pid}` };
+    rig.processes.apply([
+      wanted("Gone", "echo up; sleep 60 & sleep 61", { environment }),
+      wanted("Manual", "sleep 60", { autostart: false }),
+    ]);
+    await rig.line("Gone", "up");
+    rig.processes.apply([wanted("Manual", "sleep 60", { autostart: false })]);
+    t.match(await rig.event("process.exited"), { processName: "Gone", reason: "stopped", survivors: 0 });
+    t.same(alive(environment.TEST_MARK), []);
+    t.match(await rig.processes.list(), [{ name: "Manual", state: "stopped", why: "not started yet" }]);
+    rig.processes.start("Manual");
+    await rig.event("process.ready");
+  },
+);
+
+void t.test("a taken port is named with who holds it, and taken once it is free", async (t) => {
+  const rig = await open(t);
+  const port = await freePort();
+  const holder = createServer().listen(port, "127.0.0.1");
+  rig.processes.apply([wanted("Web", SERVER(port), { url: `http://localhost:${port}` })]);
+  const { why } = await rig.event("process.waiting");
+  t.match(why, `port ${port} is taken by `);
+  t.match(why, `(pid ${process.pid})`);
+  holder.close();
+  await rig.event("process.ready");
+});
+
+void t.test("a restarted frontend gets its old port", async (t) => {
+  const rig = await open(t);
+  // A program that chooses: the port that it is told, or any.
+  rig.processes.apply([wanted("Web", SERVER("process.env.PORT || 0"), { kind: "aws.Nextjs" })]);
+  const { url } = await rig.event("process.ready");
+  rig.processes.restart("Web");
+  await until(() => rig.events.filter(({ type }) => type === "process.ready").length === 2, "ready again");
+  t.same(
+    rig.events.filter((event) => event.type === "process.ready").map((event) => event.url),
+    [url, url],
+  );
+});
+
+void t.test("the second client sees the same screen, and goes on where it stands", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([
+    wanted("Tui", `printf '\\033[2J\\033[5;10Hdrawn'; read line; printf '\\033[6;10Hmore'; sleep 60`),
+  ]);
+  await rig.event("process.started");
+  await until(async () => (await rig.processes.screen("Tui", 0)).text.includes("drawn"), "drawn");
+  const first = await rig.processes.screen("Tui", 0);
+  const second = await rig.processes.screen("Tui", 0);
+  t.same(first, second);
+  t.match(first, { columns: 120, rows: 30 });
+  rig.processes.write("Tui", "\n");
+  let text = "";
+  for (let cursor = first.cursor; !text.includes("more");) {
+    const output = await rig.processes.output("Tui", cursor, 5_000);
+    t.notOk(output.gap);
+    text += output.text;
+    cursor = output.cursor;
+  }
+  t.match((await rig.processes.screen("Tui", 0)).text, "more");
+});
+
+void t.test("processor time and memory are those of the whole tree", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([wanted("Busy", "(while :; do :; done) & sleep 60"), wanted("Idle", "sleep 60")]);
+  await rig.event("process.ready", ({ processName }) => processName === "Busy");
+  await rig.event("process.ready", ({ processName }) => processName === "Idle");
+  const [busy, idle] = await rig.processes.list({ usage: true });
+  t.ok((busy?.cpu ?? 0) > 0.1, `busy: ${busy?.cpu}`);
+  t.equal(idle?.cpu, 0);
+  t.equal(busy?.processes, 3);
+  t.ok((busy?.memoryBytes ?? 0) > 100_000);
+});
+
+void t.test("a directory that is not there, a name that nobody has", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([wanted("Lost", "sleep 60", { directory: "packages/none" })]);
+  await rig.event("process.exited");
+  t.match(await rig.processes.list(), [
+    { state: "stopped", why: "The directory of Lost is missing: packages/none." },
+  ]);
+  t.throws(() => rig.processes.start("Nobody"), { code: "process.unknown", hint: "There are: Lost." });
+});
