@@ -3,7 +3,9 @@
  * start.
  */
 import type { CloudFormationClient } from "@aws-sdk/client-cloudformation";
+import type { CloudFrontClient } from "@aws-sdk/client-cloudfront";
 import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
+import type { EC2Client } from "@aws-sdk/client-ec2";
 import type { IAMClient } from "@aws-sdk/client-iam";
 import type { LambdaClient } from "@aws-sdk/client-lambda";
 import type { S3Client } from "@aws-sdk/client-s3";
@@ -105,6 +107,20 @@ export class Aws {
     return this.#once("cloudformation", async () => {
       const { CloudFormationClient } = await import("@aws-sdk/client-cloudformation");
       return new CloudFormationClient(this.#configuration());
+    });
+  }
+
+  cloudfront(): Promise<CloudFrontClient> {
+    return this.#once("cloudfront", async () => {
+      const { CloudFrontClient } = await import("@aws-sdk/client-cloudfront");
+      return new CloudFrontClient(this.#configuration());
+    });
+  }
+
+  ec2(): Promise<EC2Client> {
+    return this.#once("ec2", async () => {
+      const { EC2Client } = await import("@aws-sdk/client-ec2");
+      return new EC2Client(this.#configuration());
     });
   }
 

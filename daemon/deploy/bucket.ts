@@ -241,19 +241,25 @@ function policyOf(bucket: WantedBucket, arn: string, lookup: Lookup): unknown[] 
   return statements;
 }
 
-/** With all that is in it, old versions too. */
+/** With all that is in it. */
 export async function deleteBucket(calls: Calls, Bucket: string): Promise<void> {
+  const client = await calls.aws.s3();
+  await emptyBucket(calls, Bucket);
+  await calls.unless(GONE, `DeleteBucket ${Bucket}`, () => client.send(new DeleteBucketCommand({ Bucket })));
+}
+
+/** Old versions too. */
+export async function emptyBucket(calls: Calls, Bucket: string): Promise<void> {
   const client = await calls.aws.s3();
   for (;;) {
     const Objects = await some(calls, client, Bucket);
-    if (Objects.length === 0) break;
+    if (Objects.length === 0) return;
     await calls.unless(GONE, `DeleteObjects of ${Bucket}`, () =>
       client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } }), {
         abortSignal: calls.signal,
       }),
     );
   }
-  await calls.unless(GONE, `DeleteBucket ${Bucket}`, () => client.send(new DeleteBucketCommand({ Bucket })));
 }
 
 async function some(calls: Calls, client: S3Client, Bucket: string): Promise<ObjectIdentifier[]> {

@@ -10,7 +10,7 @@ import { resolveOutputs, type Text, type WantedApp, type WantedProcess } from ".
 import type { Aws } from "../aws/aws.ts";
 import { deployStopped } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { deleteBucket, putBucket } from "./bucket.ts";
+import { deleteBucket, emptyBucket, putBucket } from "./bucket.ts";
 import type { Calls } from "./calls.ts";
 import { runCommand } from "./command.ts";
 import { readFunction, type Stage } from "./deployed.ts";
@@ -221,7 +221,7 @@ export class Carrier {
     if (is === "bucket") return deleteBucket(calls, name);
     // CloudFormation deletes no bucket that has something in it.
     const { bucket } = outputs;
-    if (kind === "aws.StaticSite" && typeof bucket === "string") await deleteBucket(calls, bucket);
+    if (kind === "aws.StaticSite" && typeof bucket === "string") await emptyBucket(calls, bucket);
     await deleteStack(calls, name);
   }
 
@@ -302,14 +302,17 @@ export class Carrier {
     if (deploy?.by === "command") {
       await this.#timed("run", `${kind} "${name}"`, async () => {
         const { url } = await this.#command(component, deploy);
-        if (url !== undefined) this.#printed[`${name}.url`] ??= url;
+        if (deploy.url === undefined && url !== undefined) this.#printed[`${name}.url`] = url;
       });
     }
     if (deploy?.by !== "files") return;
-    const bucket = this.#standings.things.find((one) => one.component === name)?.outputs["bucket"];
-    if (typeof bucket !== "string") throw new Error(`the stack of ${name} gave no bucket`);
+    const { bucket, distribution } =
+      this.#standings.things.find((one) => one.component === name)?.outputs ?? {};
+    if (typeof bucket !== "string" || typeof distribution !== "string")
+      throw new Error(`the stack of ${name} gave no bucket`);
+    const folder = resolve(project, deploy.output);
     await this.#timed("run", `${kind} "${name}" files`, async () => {
-      await putFiles(calls, { component: name, folder: resolve(project, deploy.output), bucket });
+      await putFiles(calls, { component: name, folder, bucket, distribution });
     });
   }
 

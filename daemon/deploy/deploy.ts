@@ -34,6 +34,7 @@ import { readFunction, type Stage } from "./deployed.ts";
 import { each } from "./each.ts";
 import { cycleIn } from "./graph.ts";
 import { sealLinks } from "./links.ts";
+import { readNetworks } from "./network.ts";
 import { knownIn, readAll } from "./outputs.ts";
 import { plan, resourceOf, stepName, type Deployed, type Step } from "./plan.ts";
 import { makeRelease, withLinks, type Release } from "./release.ts";
@@ -286,7 +287,10 @@ export class Deploy {
     });
     const passwords = file === undefined ? {} : await this.#passwords(app, file);
     const releases = new Map<string, Release>();
+    // The local cloud has no networks: there a function is in none.
+    const networks = this.#options.cloudFormation ? await readNetworks(calls, app) : {};
     const parts: WantedParts = {
+      networks,
       mode,
       region: aws.region,
       account: file?.account ?? "",

@@ -52,6 +52,7 @@ export function knownIn(
   { functions, things }: Standings,
   parts: {
     readonly region: string;
+    readonly networks?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     readonly passwords?: Readonly<Record<string, string>>;
     readonly secrets?: Readonly<Record<string, string>>;
   },
@@ -66,6 +67,7 @@ export function knownIn(
     add(component, { arn: functionArn, name: nameInAws, url });
   }
   for (const { component, outputs } of things) add(component, outputs);
+  for (const [component, outputs] of Object.entries(parts.networks ?? {})) add(component, outputs);
   for (const { name, existing } of app.buckets) {
     if (typeof existing === "string") add(name, bucketOutputs(existing, parts.region));
   }
@@ -83,7 +85,8 @@ export function knownIn(
     } else add(database.name, { username: "default", password });
   }
   for (const { name, deploy } of app.processes) {
-    if (deploy?.by === "command" && typeof deploy.url === "string") add(name, { url: deploy.url });
+    if (deploy?.by !== "command" || deploy.url === undefined) continue;
+    add(name, { url: resolveOutputs(deploy.url, (ref) => known[ref]) ?? undefined });
   }
   return known;
 }

@@ -1,5 +1,8 @@
-/** A site's files, built and put into its bucket: what is there already in the same form is not sent again. */
-import { createHash } from "node:crypto";
+/**
+ * A site's files, built and put into its bucket: what is there already in the same form is not sent again. CloudFront is
+ * then told to forget what it keeps.
+ */
+import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join, relative, sep } from "node:path";
@@ -35,11 +38,16 @@ const WIDTH = 8;
 /** Bundlers put a hash into the names of what never changes. */
 const HASHED = /[.-][0-9A-Za-z_-]{8,}\.(?:css|js|mjs|woff2|png|jpg|svg|webp|map)$/;
 
+type Site = {
+  readonly component: string;
+  readonly folder: string;
+  readonly bucket: string;
+  /** Of CloudFront. */
+  readonly distribution: string;
+};
+
 /** How many files were sent or deleted. */
-export async function putFiles(
-  calls: Calls,
-  site: { readonly component: string; readonly folder: string; readonly bucket: string },
-): Promise<number> {
+export async function putFiles(calls: Calls, site: Site): Promise<number> {
   const client = await calls.aws.s3();
   const { bucket: Bucket, folder } = site;
   const files = await filesIn(folder);
@@ -50,6 +58,7 @@ export async function putFiles(
       for (const { Key = "", ETag = "" } of Contents) standing.set(Key, ETag.replaceAll('"', ""));
     }
   });
+  const isNew = standing.size === 0;
   let changed = 0;
   await each(files, WIDTH, async (file) => {
     const Key = relative(folder, file).split(sep).join("/");
@@ -81,7 +90,25 @@ export async function putFiles(
       client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } })),
     );
   }
-  return changed + gone.length;
+  changed += gone.length;
+  // Of a site that held nothing CloudFront has nothing.
+  if (changed > 0 && !isNew) await invalidate(calls, site.distribution);
+  return changed;
+}
+
+/** What CloudFront keeps, it keeps for a day where the file does not say otherwise. It takes a minute; nobody waits. */
+async function invalidate(calls: Calls, DistributionId: string): Promise<void> {
+  const { CreateInvalidationCommand } = await import("@aws-sdk/client-cloudfront");
+  const client = await calls.aws.cloudfront();
+  await calls.try(`CreateInvalidation of ${DistributionId}`, () =>
+    client.send(
+      new CreateInvalidationCommand({
+        DistributionId,
+        InvalidationBatch: { CallerReference: randomUUID(), Paths: { Quantity: 1, Items: ["/*"] } },
+      }),
+      { abortSignal: calls.signal },
+    ),
+  );
 }
 
 async function filesIn(folder: string): Promise<string[]> {

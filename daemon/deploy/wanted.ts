@@ -38,6 +38,8 @@ export type WantedParts = StubParts & {
   readonly account: string;
   /** By component: packages that were made for this run. */
   readonly releases: ReadonlyMap<string, Release>;
+  /** By component: what VPCs give that stand already. */
+  readonly networks: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** By component: passwords that the stage keeps. */
   readonly passwords: Readonly<Record<string, string>>;
   /** Seals the links of what is deployed. */
@@ -147,14 +149,9 @@ export function sites(app: WantedApp): WantedProcess[] {
 
 /** What a real deployment has no way for. */
 export function undeployable(app: WantedApp): string[] {
-  return [
-    ...app.vpcs
-      .filter(({ is }) => is !== "new")
-      .map(({ name }) => `aws.Vpc "${name}" (one that stands already)`),
-    ...app.processes
-      .filter(({ deploy }) => deploy === undefined)
-      .map(({ kind, name }) => `${kind} "${name}"`),
-  ];
+  return app.processes
+    .filter(({ deploy }) => deploy === undefined)
+    .map(({ kind, name }) => `${kind} "${name}"`);
 }
 
 /** What only CloudFormation makes. */

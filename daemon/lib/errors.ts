@@ -529,6 +529,20 @@ export const stackNeedsAws = (components: readonly string[]) =>
     `The local cloud has no CloudFormation, so it cannot hold ${components.join(", ")}: use home "aws", or set \`endpoint\`.`,
   );
 
+export const vpcNotFound = (name: string, by: string, region: string) =>
+  new LivedevError(
+    "deploy.vpcNotFound",
+    `Nothing was changed: aws.Vpc "${name}" is to be the one with ${by}, and ${region} has none.`,
+    "Is the region right, and the account?",
+  );
+
+export const vpcNotOne = (name: string, by: string, ids: readonly string[]) =>
+  new LivedevError(
+    "deploy.vpcNotOne",
+    `Nothing was changed: aws.Vpc "${name}" is to be the one with ${by}, and ${ids.length} have them: ${ids.join(", ")}.`,
+    "Name one by its id.",
+  );
+
 export const deployCycle = (components: readonly string[]) =>
   new LivedevError(
     "deploy.cycle",

@@ -9,14 +9,14 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from moto.core.base_backend import BackendDict
+import moto_types  # noqa: F401
 from moto.server import main
 
 # Without EC2: what moto leaves of a VPC when it deletes its stack is moto's own.
-SERVICES = ["awslambda", "iam", "s3", "cloudformation", "sqs", "events", "apigatewayv2", "logs", "cloudfront"]
+SERVICES = ["awslambda", "iam", "s3", "cloudformation", "sqs", "events", "apigatewayv2", "logs", "cloudfront", "rds", "elasticache", "secretsmanager"]
 
 # What AWS too remembers of what is gone, and counters.
-FORGOTTEN = {"deleted_stacks", "change_sets", "_url_maps", "_instances", "notification_id", "account_aliases"}
+FORGOTTEN = {"deleted_stacks", "events", "change_sets", "_url_maps", "_instances", "notification_id", "account_aliases"}
 
 
 def held(value, depth=0):

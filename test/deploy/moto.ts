@@ -14,7 +14,7 @@ import type { Test } from "tap";
 import { PACKAGE_ROOT } from "../../daemon/lib/programs.ts";
 import type { DeployPlace } from "./rig.ts";
 
-const FOLDER = process.env["LIVEDEV_MOTO"] ?? join(PACKAGE_ROOT, ".parts", "moto");
+export const FOLDER = process.env["LIVEDEV_MOTO"] ?? join(PACKAGE_ROOT, ".parts", "moto");
 const PYTHON = join(FOLDER, "bin", "python");
 const PROGRAM = join(PACKAGE_ROOT, "test", "deploy", "moto-server.py");
 
@@ -121,11 +121,24 @@ export class Moto {
       headers: {
         "content-type": "application/x-amz-json-1.1",
         "x-amz-target": target,
-        authorization: `AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
+        authorization: authorization(service),
       },
       body: JSON.stringify(body),
     });
     return answer.json();
+  }
+
+  /** Of a service with paths: JSON, or text where it is none. */
+  async get(path: string, service: string): Promise<unknown> {
+    const answer = await fetch(`${this.#moto}${path}`, {
+      headers: { authorization: authorization(service) },
+    });
+    const text = await answer.text();
+    try {
+      return JSON.parse(text);
+    } catch {
+      return text;
+    }
   }
 
   async serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
@@ -211,6 +224,9 @@ export class Moto {
     return Buffer.from(JSON.stringify(json));
   }
 }
+
+const authorization = (service: string) =>
+  `AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`;
 
 function functionIn(method: string, url: string, body: Buffer): string | undefined {
   if (method === "POST" && /\/functions\/?$/.test(url)) {

@@ -28,3 +28,45 @@ export const TRIGGERS = {
   },
   Outputs: { QueueUrl: { Value: { Ref: "Queue" } } },
 };
+
+/** An HTTP API that sends all of its requests to the function. */
+export const HTTP_API = {
+  AWSTemplateFormatVersion: "2010-09-09",
+  Parameters: { Arn: { Type: "String" } },
+  Resources: {
+    Api: { Type: "AWS::ApiGatewayV2::Api", Properties: { Name: "shop", ProtocolType: "HTTP" } },
+    Integration: {
+      Type: "AWS::ApiGatewayV2::Integration",
+      Properties: {
+        ApiId: { Ref: "Api" },
+        IntegrationType: "AWS_PROXY",
+        IntegrationUri: { Ref: "Arn" },
+        PayloadFormatVersion: "2.0",
+      },
+    },
+    Route: {
+      Type: "AWS::ApiGatewayV2::Route",
+      Properties: {
+        ApiId: { Ref: "Api" },
+        RouteKey: "$default",
+        Target: { "Fn::Join": ["/", ["integrations", { Ref: "Integration" }]] },
+      },
+    },
+    Stage: {
+      Type: "AWS::ApiGatewayV2::Stage",
+      Properties: { ApiId: { Ref: "Api" }, StageName: "$default", AutoDeploy: true },
+    },
+    Permission: {
+      Type: "AWS::Lambda::Permission",
+      Properties: {
+        FunctionName: { Ref: "Arn" },
+        Action: "lambda:InvokeFunction",
+        Principal: "apigateway.amazonaws.com",
+        SourceArn: {
+          "Fn::Sub": "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*",
+        },
+      },
+    },
+  },
+  Outputs: { Url: { Value: { "Fn::GetAtt": ["Api", "ApiEndpoint"] } }, Id: { Value: { Ref: "Api" } } },
+};

@@ -1,0 +1,400 @@
+/** The components beside functions, buckets and stacks, on moto: made, changed, left as they were, taken away. */
+import { CreateSubnetCommand, CreateTagsCommand, CreateVpcCommand } from "@aws-sdk/client-ec2";
+import { ListInvalidationsCommand } from "@aws-sdk/client-cloudfront";
+import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import { ListObjectsV2Command } from "@aws-sdk/client-s3";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+import t, { type Test } from "tap";
+
+import { OUTPUT, type WantedPostgres, type WantedProcess, type WantedRedis } from "../../proto/app.ts";
+import { TestCloud } from "../cloud/rig.ts";
+import { Moto, motoMissing } from "./moto.ts";
+import { openDeploy, openStage, wantedApp, wantedFunction, wantedStack } from "./rig.ts";
+import { HTTP_API, TRIGGERS } from "./triggers.ts";
+
+t.setTimeout(600_000);
+// What throttling does is tried elsewhere.
+const moto =
+  motoMissing === false ? await Moto.open(t, { callsPerSecond: Number.POSITIVE_INFINITY }) : undefined;
+
+const ref = (to: string) => ({ [OUTPUT]: [{ ref: to }] });
+const PLACED = { subnets: ref("Net.privateSubnets"), securityGroups: ref("Net.securityGroups") };
+const NET = {
+  name: "Net",
+  is: "new",
+  az: 2,
+  bastion: true,
+  nat: { type: "ec2", instance: "t4g.nano" },
+} as const;
+
+const postgres = (more: Partial<WantedPostgres> = {}): WantedPostgres => ({
+  name: "Database",
+  kind: "aws.Postgres",
+  version: "16.4",
+  instance: "t4g.micro",
+  storageGb: 20,
+  username: "postgres",
+  database: "shop",
+  proxy: false,
+  multiAz: false,
+  vpc: PLACED,
+  ...more,
+});
+
+const redis = (more: Partial<WantedRedis> = {}): WantedRedis => ({
+  name: "Cache",
+  kind: "aws.Redis",
+  engine: "redis",
+  version: "7.1",
+  instance: "t4g.micro",
+  cluster: false,
+  vpc: PLACED,
+  ...more,
+});
+
+const processOf = (name: string, more: Partial<WantedProcess>): WantedProcess => ({
+  name,
+  kind: "aws.Nextjs",
+  environment: {},
+  link: [],
+  permissions: [],
+  ...more,
+});
+
+void t.test("what cannot be deployed is named before anything is changed", async (t) => {
+  const cloud = await TestCloud.open(t);
+  const { deploy, taken } = await openStage(t, cloud, "refused");
+  const app = wantedApp({ stage: "refused" }, [wantedFunction("Api")], {
+    processes: [processOf("Web", {}), processOf("Mailer", { kind: "aws.Service" })],
+  });
+  const refusal = {
+    code: "deploy.notDeployable",
+    message: 'Nothing was changed: livedev cannot deploy aws.Nextjs "Web", aws.Service "Mailer".',
+    hint: /deploy\.command/,
+  };
+  await t.rejects(deploy.apply(app, { mode: "release" }), refusal);
+  await t.rejects(deploy.plan(app, { mode: "release" }), refusal);
+  t.same(taken(), []);
+  t.same(await deploy.deployed(app), {});
+  await deploy.apply(app);
+  t.match(Object.keys(await deploy.deployed(app)), ["Api"], "in dev it is fine");
+});
+
+void t.test("the local cloud refuses a stack in one sentence, before anything is changed", async (t) => {
+  const cloud = await TestCloud.open(t);
+  const { deploy, taken } = await openStage(t, cloud, "stack");
+  const app = wantedApp({ stage: "stack" }, [wantedFunction("Api")], {
+    stacks: [wantedStack("Queue", TRIGGERS)],
+    vpcs: [NET],
+    databases: [postgres(), redis({ dev: { host: "h", port: 1, username: "u", password: "p" } })],
+  });
+  await t.rejects(deploy.apply(app), {
+    code: "deploy.stackNeedsAws",
+    message:
+      'The local cloud has no CloudFormation, so it cannot hold aws.Stack "Queue", aws.Vpc "Net", aws.Postgres "Database": use home "aws", or set `endpoint`.',
+  });
+  t.same(taken(), []);
+  t.same(await deploy.deployed(app), {});
+});
+
+if (moto === undefined) void t.test("on moto", { skip: motoMissing }, () => {});
+else {
+  let stages = 0;
+
+  const open = async (t: Test) => {
+    const stage = `c${(stages += 1)}`;
+    const project = join(moto.dir, stage);
+    const save = (path: string, text: string) => {
+      mkdirSync(dirname(join(project, path)), { recursive: true });
+      writeFileSync(join(project, path), text);
+    };
+    save("package.json", `{ "type": "module" }`);
+    save("src/index.js", "export const handler = async () => 1;");
+    const journalFile = join(moto.dir, `journal-${stage}.db`);
+    const place = { serving: moto.serving, journalFile, app: "shop", stage, project, cloudFormation: true };
+    const rig = await openDeploy(place);
+    t.teardown(rig.close);
+    const app = (functions: Parameters<typeof wantedApp>[1], more: Parameters<typeof wantedApp>[2] = {}) =>
+      wantedApp({ stage }, functions, { home: "aws", removal: "remove", ...more });
+    return { ...rig, app, save, project, nameOf: (component: string) => `shop-${stage}-${component}` };
+  };
+
+  void t.test("an HTTP API points at the function over dev, deploy, dev", async (t) => {
+    const { deploy, app } = await open(t);
+    const wanted = app([wantedFunction("Api")], {
+      stacks: [wantedStack("Http", HTTP_API, { Arn: ref("Api.arn") })],
+    });
+    await deploy.apply(wanted);
+    await deploy.remove(wanted);
+    const before = await moto.dump();
+    const dev = await deploy.apply(wanted);
+    const arn = dev.functions["Api"]?.functionArn;
+    const id = String(dev.known["Http.outputs.Id"]);
+    t.match(dev.known["Http.outputs.Url"], new RegExp(`^https://${id}\\.execute-api\\.`));
+    const pointsAt = async () => {
+      const routes = (await moto.get(`/v2/apis/${id}/routes`, "apigateway")) as {
+        items: { target: string }[];
+      };
+      const integrations = (await moto.get(`/v2/apis/${id}/integrations`, "apigateway")) as {
+        items: { integrationId: string; integrationUri: string }[];
+      };
+      return routes.items.map(
+        ({ target }) =>
+          integrations.items.find((one) => target === `integrations/${one.integrationId}`)?.integrationUri,
+      );
+    };
+    t.same(await pointsAt(), [arn]);
+    const released = await deploy.apply(wanted, { mode: "release" });
+    t.equal(released.functions["Api"]?.functionArn, arn);
+    t.equal(released.known["Http.outputs.Id"], id, "it is the same API");
+    t.same(await pointsAt(), [arn]);
+    await deploy.apply(wanted);
+    t.same(await pointsAt(), [arn]);
+    t.same((await deploy.plan(wanted)).steps, []);
+    await deploy.remove(wanted);
+    t.same(await moto.dump(), before);
+  });
+
+  void t.test("a network with databases: links have where they are, and all of it goes", async (t) => {
+    const { deploy, app, aws, nameOf } = await open(t);
+    const wanted = app(
+      [
+        wantedFunction("Api", {
+          vpc: PLACED,
+          environment: {
+            HOST: ref("Database.host"),
+            PASSWORD: ref("Database.password"),
+            CACHE: ref("Cache.host"),
+            PORT: ref("Cache.port"),
+          },
+        }),
+      ],
+      {
+        vpcs: [NET],
+        databases: [
+          postgres({ proxy: true }),
+          redis(),
+          redis({ name: "Many", cluster: { nodes: 2 }, engine: "valkey", version: "7.2" }),
+        ],
+      },
+    );
+    await deploy.apply(wanted, { mode: "release" });
+    await deploy.remove(wanted);
+    const before = await moto.dump();
+
+    const { known } = await deploy.apply(wanted, { mode: "release" });
+    t.match(known, {
+      "Net.id": /^vpc-/,
+      "Database.host": String,
+      "Database.port": Number,
+      "Database.username": "postgres",
+      "Database.password": /^[0-9a-f]{48}$/,
+      "Cache.host": /^master\./,
+      "Cache.port": 6379,
+      "Many.host": /^clustercfg\./,
+    });
+    const lambda = await aws.lambda();
+    const { Environment, VpcConfig } = await lambda.send(
+      new GetFunctionConfigurationCommand({ FunctionName: nameOf("Api") }),
+    );
+    t.match(Environment?.Variables, {
+      HOST: known["Database.host"],
+      PASSWORD: known["Database.password"],
+      CACHE: known["Cache.host"],
+      PORT: "6379",
+    });
+    t.same(VpcConfig?.SubnetIds?.toSorted(), (known["Net.privateSubnets"] as string[]).toSorted());
+    const { steps } = await deploy.plan(wanted, { mode: "release" });
+    t.same(steps, [], "an unchanged app has nothing to do");
+    t.notMatch(JSON.stringify(await deploy.state()), String(known["Database.password"]));
+    const again = await deploy.apply(wanted, { mode: "release" });
+    t.equal(again.known["Database.password"], known["Database.password"], "it keeps its password");
+
+    await deploy.remove(wanted);
+    t.same(await moto.dump(), before);
+  });
+
+  void t.test("databases with `dev` are not deployed in dev, and without it they are", async (t) => {
+    const { deploy, app, taken } = await open(t);
+    const local = { host: "localhost", port: 5432, username: "u", password: "p" };
+    const dev = app([wantedFunction("Api")], {
+      databases: [postgres({ dev: { ...local, database: "d" } }), redis({ dev: local })],
+    });
+    await deploy.apply(dev);
+    t.same(taken(), ['create aws.Function "Api" role', 'create aws.Function "Api"']);
+    const without = app([wantedFunction("Api")], { vpcs: [NET], databases: [postgres(), redis()] });
+    t.same((await deploy.plan(without)).steps.map(({ resource }) => resource).toSorted(), [
+      'aws.Postgres "Database"',
+      'aws.Redis "Cache"',
+      'aws.Vpc "Net"',
+    ]);
+    await deploy.apply(without);
+    t.same((await deploy.plan(without)).steps, []);
+    await t.resolves(
+      deploy
+        .remove({ ...without, removal: "retain" })
+        .then(({ kept }) =>
+          t.same(kept.toSorted(), ['aws.Postgres "Database"', 'aws.Redis "Cache"'], "data stays, named"),
+        ),
+    );
+    await deploy.remove(without);
+  });
+
+  void t.test("a site is built, put into its bucket, and what CloudFront keeps is invalidated", async (t) => {
+    const { deploy, app, aws, save, taken } = await open(t);
+    save(
+      "site/build.mjs",
+      `
+      import { mkdirSync, writeFileSync } from "node:fs";
+      mkdirSync("dist/assets", { recursive: true });
+      writeFileSync("dist/index.html", "api at " + process.env.API);
+      writeFileSync("dist/assets/app-0123abcd.js", "1");
+    `,
+    );
+    const site = processOf("Docs", {
+      kind: "aws.StaticSite",
+      environment: { API: ref("Api.url") },
+      deploy: {
+        by: "files",
+        build: "node build.mjs",
+        directory: "site",
+        output: "site/dist",
+        indexPage: "index.html",
+      },
+    });
+    const wanted = app([wantedFunction("Api", { url: { authorization: "none" } })], { processes: [site] });
+    await deploy.apply(wanted, { mode: "release" });
+    await deploy.remove(wanted);
+    const before = await moto.dump();
+    taken();
+
+    const { known } = await deploy.apply(wanted, { mode: "release" });
+    t.ok(taken().includes('run aws.StaticSite "Docs" files'));
+    t.match(known["Docs.url"], /^https:\/\/\w+\.cloudfront\.net$/);
+    const s3 = await aws.s3();
+    const Bucket = String(known["Docs.bucket"]);
+    const keys = async () =>
+      ((await s3.send(new ListObjectsV2Command({ Bucket }))).Contents ?? []).map(({ Key }) => Key);
+    t.same(await keys(), ["assets/app-0123abcd.js", "index.html"]);
+    const page = await moto.get(`/${Bucket}/index.html`, "s3");
+    t.equal(page, `api at ${known["Api.url"]}`);
+    const cloudfront = await aws.cloudfront();
+    const invalidations = async () =>
+      (
+        await cloudfront.send(
+          new ListInvalidationsCommand({ DistributionId: String(known["Docs.distribution"]) }),
+        )
+      ).InvalidationList?.Quantity;
+    t.equal((await deploy.plan(wanted, { mode: "release" })).steps.length, 0);
+    await deploy.apply(wanted, { mode: "release" });
+    t.equal(await invalidations(), 0, "the same files: nothing to forget");
+    save("site/dist/old.txt", "gone with the next build");
+    save(
+      "site/build.mjs",
+      `
+      import { rmSync, writeFileSync } from "node:fs";
+      rmSync("dist/assets", { recursive: true, force: true });
+      rmSync("dist/old.txt", { force: true });
+      writeFileSync("dist/index.html", "second");
+    `,
+    );
+    await deploy.apply(wanted, { mode: "release" });
+    t.same(await keys(), ["index.html"]);
+    t.equal(await invalidations(), 1);
+    // In dev the site stays as it was deployed.
+    await deploy.apply(wanted);
+    t.same(await keys(), ["index.html"]);
+    await deploy.remove(wanted);
+    t.same(await moto.dump(), before);
+  });
+
+  void t.test(
+    "a frontend and a service are deployed by their command, with links and environment",
+    async (t) => {
+      const { deploy, app, save } = await open(t);
+      save(
+        "web/deploy.mjs",
+        `
+      console.log("deploying", process.env.API, process.env.SST_RESOURCE_Api);
+      console.log("Live at https://preview.example and then https://shop.example/web");
+    `,
+      );
+      save("web/fails.mjs", `console.error("no token"); process.exit(3);`);
+      const api = wantedFunction("Api", {
+        url: { authorization: "none" },
+        environment: { WEB: ref("Web.url") },
+      });
+      const web = (file: string) =>
+        processOf("Web", {
+          link: [{ name: "Other", properties: { url: ref("Other.url") } }],
+          environment: { API: ref("Other.url") },
+          deploy: { by: "command", command: `node ${file}`, directory: "web" },
+        });
+      const service = processOf("Mailer", {
+        kind: "aws.Service",
+        deploy: { by: "command", command: "node deploy.mjs", directory: "web", url: "https://mail.example" },
+      });
+      const other = wantedFunction("Other", { url: { authorization: "none" } });
+      const wanted = (file: string) => app([api, other], { processes: [web(file), service] });
+      const planned = await deploy.plan(wanted("deploy.mjs"), { mode: "release" });
+      t.same(planned.commands, [
+        { resource: 'aws.Nextjs "Web"', command: "node deploy.mjs" },
+        { resource: 'aws.Service "Mailer"', command: "node deploy.mjs" },
+      ]);
+      const { known } = await deploy.apply(wanted("deploy.mjs"), { mode: "release" });
+      t.match(known, { "Web.url": "https://shop.example/web", "Mailer.url": "https://mail.example" });
+      await t.rejects(deploy.apply(wanted("fails.mjs"), { mode: "release" }), {
+        code: "deploy.commandFailed",
+        message: /aws\.Nextjs "Web".*exit code 3[^]*no token/,
+      });
+      await deploy.remove(wanted("deploy.mjs"));
+    },
+  );
+
+  void t.test("a VPC that stands already is found by id and by tags, and stays as it is", async (t) => {
+    const { deploy, app, aws, nameOf } = await open(t);
+    const ec2 = await aws.ec2();
+    const make = async (block: string, name: string) => {
+      const { Vpc } = await ec2.send(new CreateVpcCommand({ CidrBlock: block }));
+      const VpcId = Vpc?.VpcId ?? "";
+      const { Subnet } = await ec2.send(
+        new CreateSubnetCommand({ VpcId, CidrBlock: block.replace("/16", "/20") }),
+      );
+      await ec2.send(new CreateTagsCommand({ Resources: [VpcId], Tags: [{ Key: "Name", Value: name }] }));
+      return { id: VpcId, subnet: Subnet?.SubnetId ?? "" };
+    };
+    const shared = await make("10.1.0.0/16", "shared");
+    await make("10.2.0.0/16", "twice");
+    await make("10.3.0.0/16", "twice");
+    const api = wantedFunction("Api", { vpc: PLACED });
+    const byId = app([api], { vpcs: [{ name: "Net", is: "existing", id: shared.id }] });
+    const { known } = await deploy.apply(byId);
+    t.match(known, { "Net.id": shared.id, "Net.privateSubnets": [shared.subnet], "Net.publicSubnets": [] });
+    const lambda = await aws.lambda();
+    const { VpcConfig } = await lambda.send(
+      new GetFunctionConfigurationCommand({ FunctionName: nameOf("Api") }),
+    );
+    t.same(VpcConfig?.SubnetIds, [shared.subnet]);
+    t.equal(VpcConfig?.SecurityGroupIds?.length, 1, "the default one");
+    const byTags = (Name: string) => app([api], { vpcs: [{ name: "Net", is: "tagged", tags: { Name } }] });
+    t.same((await deploy.plan(byTags("shared"))).steps, [], "it is the same one");
+    await t.rejects(deploy.apply(byTags("twice"), { mode: "release" }), {
+      code: "deploy.vpcNotOne",
+      message: /the tags Name=twice, and 2 have them: vpc-\w+, vpc-\w+/,
+    });
+    await t.rejects(deploy.apply(byTags("nobody")), {
+      code: "deploy.vpcNotFound",
+      message: /us-east-1 has none/,
+    });
+    const gone = app([api], { vpcs: [{ name: "Net", is: "existing", id: "vpc-0123456789abcdef0" }] });
+    await t.rejects(deploy.apply(gone), {
+      code: "deploy.vpcNotFound",
+      message: /the id vpc-0123456789abcdef0/,
+    });
+    await deploy.remove(byId);
+    t.same((await deploy.plan(byId)).steps.length, 2, "and the VPC stands after the removal");
+    await deploy.remove(byId);
+  });
+}
