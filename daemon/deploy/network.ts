@@ -5,7 +5,6 @@
 import type { RouteTable, Subnet, Vpc } from "@aws-sdk/client-ec2";
 
 import type { WantedApp, WantedVpc } from "../../proto/app.ts";
-import { resolveOutputs } from "../../proto/app.ts";
 import { vpcNotFound, vpcNotOne } from "../lib/errors.ts";
 import type { Calls } from "./calls.ts";
 
@@ -54,7 +53,8 @@ async function find(calls: Calls, wanted: Existing): Promise<Vpc> {
   const { DescribeVpcsCommand } = await import("@aws-sdk/client-ec2");
   const client = await calls.aws.ec2();
   if (wanted.is === "existing") {
-    const id = String(resolveOutputs(wanted.id, () => undefined) ?? "");
+    // It is needed before anything is made, so it is not an output of something that is.
+    const id = typeof wanted.id === "string" ? wanted.id : "(not known yet)";
     const { Vpcs = [] } =
       (await calls.unless(["InvalidVpcID.NotFound", "InvalidVpcID.Malformed"], `DescribeVpcs ${id}`, () =>
         client.send(new DescribeVpcsCommand({ VpcIds: [id] })),

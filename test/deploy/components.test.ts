@@ -279,7 +279,7 @@ else {
       ((await s3.send(new ListObjectsV2Command({ Bucket }))).Contents ?? []).map(({ Key }) => Key);
     t.same(await keys(), ["assets/app-0123abcd.js", "index.html"]);
     const page = await moto.get(`/${Bucket}/index.html`, "s3");
-    t.equal(page, `api at ${known["Api.url"]}`);
+    t.equal(page, `api at ${String(known["Api.url"])}`);
     const cloudfront = await aws.cloudfront();
     const invalidations = async () =>
       (
