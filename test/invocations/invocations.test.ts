@@ -58,7 +58,7 @@ t.test("the user's error is passed on as it is, and its type and message stand i
   t.match(await rig.row(sent), { status: "error", errorType: "NotFound", errorMessage: "no such book" });
 });
 
-t.test("an answer that is no JSON passes through, byte by byte", async (t) => {
+t.test("F25: an answer that is no JSON passes through, byte by byte", async (t) => {
   const rig = await Rig.open(t);
   for (const body of [Buffer.from([0xff, 0, 0xfe]), Buffer.from('{"cut'), Buffer.alloc(0)]) {
     const sent = rig.send();

@@ -61,7 +61,7 @@ t.test("`livedevd restart` while events keep coming: each is answered, each ran 
   t.ok(rows.every(({ status }) => status === "ok" || status === "undelivered"));
 });
 
-t.test("killed before it began: the next daemon runs it", async (t) => {
+t.test("killed before it began: the next daemon runs it (F3)", async (t) => {
   await using made = await project("Plain");
   const { rig, watched, stub } = made;
   await killDaemon(rig);

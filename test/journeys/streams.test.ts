@@ -106,7 +106,7 @@ t.test("300 MB flow through worker, daemon and stub in bounded memory; a torn st
   t.match(await watched.client.call("invocation.get", { id }), { status: "error", errorMessage: "torn" });
 });
 
-t.test("6 MB go both ways; one byte over is Lambda's own error, and history says so", async (t) => {
+t.test("F25: 6 MB go both ways; one byte over is Lambda's own error, and history says so", async (t) => {
   const { watched } = await live(t);
   const { client } = watched;
   const padded = (bytes: number, answer: number) => {
