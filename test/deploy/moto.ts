@@ -240,7 +240,7 @@ function refusal(
   outgoing: ServerResponse,
   { service, status, name, message }: { service: string; status: number; name: string; message: string },
 ): void {
-  if (service === "lambda" || service === "logs") {
+  if (["lambda", "logs", "ssm"].includes(service)) {
     outgoing.writeHead(status, { "content-type": "application/json", "x-amzn-errortype": name });
     outgoing.end(JSON.stringify({ message }));
     return;
