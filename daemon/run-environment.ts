@@ -25,7 +25,7 @@ export type RunPlace = {
 };
 
 /** Values of another app, or of another time. */
-const LINKS = ["SST_RESOURCE_*", "SST_RESOURCES_JSON", "SST_KEY", "SST_KEY_FILE"];
+const LINKS = ["SST_RESOURCE_*", "SST_RESOURCES_JSON", "SST_KEY", "SST_KEY_FILE", "LIVEDEV_AS"];
 
 /** Wherever AWS's SDKs and tools look before they ask a container's endpoint. */
 const CREDENTIALS = [
@@ -55,6 +55,8 @@ export function asFunction(
     ...region(app, place),
     ...variables(wanted.environment, lookup),
     ...endpoint,
+    // For what `Resource` says where a link is missing.
+    LIVEDEV_AS: wanted.name,
     // The developer's own profiles come before a container's endpoint, and would be used without a word.
     AWS_SHARED_CREDENTIALS_FILE: devNull,
     AWS_CONFIG_FILE: devNull,

@@ -76,18 +76,24 @@ function missing(name: string): Error {
   const to = functionName();
   if (to === undefined && links.length === 0 && environment()[`${PREFIX}App`] === undefined) {
     return new Error(
-      `Resource.${name} has no value here: this process runs outside livedev. Links are there in functions that livedev runs or has deployed.`,
+      `Resource.${name} has no value here: this process runs outside livedev. Start it by \`livedev run -- …\`; in functions that livedev runs or has deployed, links are there.`,
     );
   }
   const has = links.length > 0 ? ` It has: ${links.join(", ")}.` : "";
+  if (to === undefined) {
+    return new Error(
+      `Resource.${name}: ${name} is not linked here.${has} In livedev.config.ts, add the component that is named "${name}", or link it to what runs this code.`,
+    );
+  }
   return new Error(
-    `Resource.${name}: ${name} is not linked to ${to ?? "this function"}.${has} In livedev.config.ts, give new aws.Function("${to ?? "…"}", { … }) the line\n  link: [${[...links, name].join(", ")}],\nwith the component that is named "${name}".`,
+    `Resource.${name}: ${name} is not linked to ${to}.${has} In livedev.config.ts, give new aws.Function("${to}", { … }) the line\n  link: [${[...links, name].join(", ")}],\nwith the component that is named "${name}".`,
   );
 }
 
-/** The component's name: the function's in AWS without app and stage. */
+/** The component's name: the function's in AWS without app and stage, or whose place `livedev run --as` takes. */
 function functionName(): string | undefined {
-  const whole = environment()["AWS_LAMBDA_FUNCTION_NAME"];
+  const { AWS_LAMBDA_FUNCTION_NAME: whole, LIVEDEV_AS: as } = environment();
+  if (as !== undefined) return as;
   const app = environment()[`${PREFIX}App`];
   if (whole === undefined || app === undefined) return whole;
   const { name, stage } = JSON.parse(app) as { name?: string; stage?: string };

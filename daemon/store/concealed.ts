@@ -5,14 +5,16 @@ import { SEALED } from "../../proto/redact.ts";
 const LEAST = 6;
 
 export class Concealed {
+  readonly #forms = new Set<string>();
   #pattern: RegExp | undefined;
 
-  /** In place of those before. One of several lines is printed line by line, or escaped. */
-  set(values: readonly string[]): void {
-    const forms = new Set(
-      values.flatMap((value) => [value, JSON.stringify(value).slice(1, -1), ...value.split(/\r?\n/)]),
-    );
-    const long = [...forms].filter(({ length }) => length >= LEAST).sort((a, b) => b.length - a.length);
+  /** Beside those before, which a process that still runs may print. One of several lines comes line by line, or escaped. */
+  add(values: readonly string[]): void {
+    for (const value of values) {
+      for (const form of [value, JSON.stringify(value).slice(1, -1), ...value.split(/\r?\n/)])
+        this.#forms.add(form);
+    }
+    const long = [...this.#forms].filter(({ length }) => length >= LEAST).sort((a, b) => b.length - a.length);
     this.#pattern = long.length === 0 ? undefined : new RegExp(long.map(literal).join("|"), "g");
   }
 

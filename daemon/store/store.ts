@@ -288,11 +288,20 @@ export class Store {
   }
 
   /** By id, or the latest one of a request id. */
-  invocation(
+  async invocation(
     id: number | string,
     options: Omit<DetailQuery, "id"> = {},
   ): Promise<InvocationDetail | undefined> {
-    return this.#read(this.#reading, "invocation", { ...options, id });
+    const found = await this.#read(this.#reading, "invocation", { ...options, id });
+    if (found === undefined || options.reveal === true) return found;
+    const { event, answer } = this.#concealed.from({ event: found.event, answer: found.answer });
+    return {
+      ...found,
+      event: { ...event, sealed: event.sealed || event.text !== found.event.text },
+      ...(answer !== undefined && {
+        answer: { ...answer, sealed: answer.sealed || answer.text !== found.answer?.text },
+      }),
+    };
   }
 
   /** The original bytes, for a replay. Undefined where they are gone, or another key sealed them. */
@@ -300,9 +309,9 @@ export class Store {
     return this.#read(this.#reading, "unseal", { id });
   }
 
-  /** From now on these values stand in no row in clear. */
+  /** From now on these values stand in no row in clear, and are not shown. */
   conceal(values: readonly string[]): void {
-    this.#concealed.set(values);
+    this.#concealed.add(values);
   }
 
   // ---- watching

@@ -252,6 +252,21 @@ t.test("the command's flags, its exit code and its signals are its own", async (
   t.equal(await ended(heeds.child), 5, "what the command makes of a signal");
 });
 
+t.test("a link that is missing is named, with what to do", async (t) => {
+  rig.save("other.mjs", `import { Resource } from "livedev";\nResource.Files.name;\n`);
+  const node = [process.execPath, "other.mjs"];
+  const as = await run(["--as", "Other", "--", ...node]);
+  t.match(
+    as.stderr,
+    /Files is not linked to Other\. In livedev\.config\.ts, give new aws\.Function\("Other", .* the line\n {2}link: \[Files\],/,
+  );
+  rig.save("other.mjs", `import { Resource } from "livedev";\nResource.Flies.name;\n`);
+  t.match(
+    (await run(["--", ...node])).stderr,
+    /Flies is not linked here\. It has: Files, StripeKey, MyApi, Other\./,
+  );
+});
+
 t.test("programs of the project are found, the nearest first", async (t) => {
   const bin = (folder: string, says: string) => {
     const file = join(rig.project, folder, "node_modules", ".bin", "says");

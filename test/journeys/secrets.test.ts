@@ -5,7 +5,8 @@ import { join } from "node:path";
 import t from "tap";
 
 import { planted } from "../support/planted.ts";
-import { Rig } from "../support/rig.ts";
+import { Terminal } from "../support/pty.ts";
+import { Rig, ROOT } from "../support/rig.ts";
 
 const CONFIG = `
 import { $config, aws, Secret } from "livedev";
@@ -124,6 +125,22 @@ t.test("another stage of the project has its own, and sees the fallback at once"
   await rig.livedevd("stop", "--stage", "other");
 });
 
+t.test("typed at a prompt, nothing of it is shown", async (t) => {
+  const command = [process.execPath, join(ROOT, "dist", "livedev.js"), "secret", "set", "Colour"];
+  const terminal = new Terminal(command, { cwd: rig.project, env: rig.env });
+  await terminal.until(/Colour \(dev\): /);
+  terminal.type("typed walrus\r");
+  t.equal(await terminal.ended(), 0);
+  t.match(terminal.shown, "Colour is set in stage dev.");
+  t.notMatch(terminal.shown, "walrus");
+  t.equal((await invoke()).answer["colour"], "typed walrus");
+  const interrupted = new Terminal(command, { cwd: rig.project, env: rig.env });
+  await interrupted.until(/Colour \(dev\): /);
+  interrupted.type("half a\u0003");
+  t.equal(await interrupted.ended(), 130);
+  t.equal((await invoke()).answer["colour"], "typed walrus");
+});
+
 t.test("many at once come from a file", async (t) => {
   rig.save("secrets.env", `Colour="dark green"\nUnnamed=later\n`);
   t.equal((await secret("load", "secrets.env")).code, 0);
@@ -149,6 +166,13 @@ t.test(
     t.match(asked.answer["errorMessage"], VALUES.second, "the caller gets what the handler says");
     t.match((await rig.livedev("logs", "--json")).stdout, "key is «sealed»");
     t.match((await rig.livedev("history", "--json")).stdout, "refused: «sealed»");
+    const [{ id } = { id: 0 }] = JSON.parse(
+      `[${(await rig.livedev("history", "--json")).stdout.trim().split("\n").join(",")}]`,
+    ) as {
+      id: number;
+    }[];
+    t.notMatch((await rig.livedev("history", String(id), "--json")).stdout, "walrus 4478");
+    t.match((await rig.livedev("history", String(id), "--json", "--reveal")).stdout, "walrus 4478");
     t.notMatch((await rig.livedev("plan", "--json")).stdout, "walrus");
     t.notMatch((await rig.livedev("state", "export")).stdout, "walrus");
     t.notMatch((await rig.livedev("doctor")).stdout, "walrus");
