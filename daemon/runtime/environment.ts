@@ -10,6 +10,7 @@ import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { RuntimeApi } from "./api.ts";
 import { exitAnswer } from "./exit.ts";
+import { LastOutput } from "./last-output.ts";
 import type { Leftovers } from "./leftovers.ts";
 import { MARK } from "./marks.ts";
 import { RuntimeProcess, type Exit, type Process, type Stream } from "./process.ts";
@@ -56,6 +57,7 @@ export class ExecutionEnvironment {
   readonly #scope: Scope;
   readonly #api: RuntimeApi;
   readonly #process: Process;
+  readonly #lastOutput: LastOutput;
   #exit: Exit | undefined;
   #freezing = false;
 
@@ -65,6 +67,7 @@ export class ExecutionEnvironment {
     try {
       const mark = randomUUID();
       const { command, cwd, env, ipc = false, maxLineBytes = MAX_LINE_BYTES, leftovers } = options;
+      const lastOutput = new LastOutput();
       const marked = leftovers === undefined ? {} : { [MARK]: mark };
       const order = {
         command,
@@ -75,6 +78,7 @@ export class ExecutionEnvironment {
         log: options.log,
         onLines: (stream: Stream, texts: readonly string[]) => {
           const { requestId } = api;
+          for (const text of texts) lastOutput.add(requestId, text);
           const held = texts
             .map((text) => options.onOutput({ requestId, stream, text }))
             .filter((hold) => hold !== undefined);
@@ -82,7 +86,7 @@ export class ExecutionEnvironment {
         },
       };
       const child = await (options.processes?.start(order) ?? new RuntimeProcess(order));
-      return new ExecutionEnvironment(scope, api, child, { mark, leftovers });
+      return new ExecutionEnvironment(scope, api, child, { mark, leftovers, lastOutput });
     } catch (error) {
       // An environment that is too long for the system (E2BIG), a zero byte in it: no process, and no listener either.
       await scope.close();
@@ -94,8 +98,13 @@ export class ExecutionEnvironment {
     scope: Scope,
     api: RuntimeApi,
     child: Process,
-    { mark, leftovers }: { mark: string; leftovers: Leftovers | undefined },
+    {
+      mark,
+      leftovers,
+      lastOutput,
+    }: { mark: string; leftovers: Leftovers | undefined; lastOutput: LastOutput },
   ) {
+    this.#lastOutput = lastOutput;
     this.#scope = scope;
     this.#api = api;
     this.#process = child;
@@ -111,7 +120,7 @@ export class ExecutionEnvironment {
     this.exited = child.exited.then((exit) => {
       this.#exit = exit;
       api.end((requestId) =>
-        exitAnswer(requestId === undefined ? "init" : "exit", exit, child.tail, requestId),
+        exitAnswer(requestId === undefined ? "init" : "exit", exit, lastOutput.of(requestId), requestId),
       );
       return exit;
     });
@@ -180,6 +189,6 @@ export class ExecutionEnvironment {
   }
 
   #exitAnswer(exit: Exit, requestId: string): BufferedAnswer {
-    return exitAnswer("exit", exit, this.#process.tail, requestId);
+    return exitAnswer("exit", exit, this.#lastOutput.of(requestId), requestId);
   }
 }

@@ -30,7 +30,7 @@ export type FromProcesses =
   | { readonly is: "drained"; readonly id: number }
   /** Its end; what it printed may still come. */
   | { readonly is: "reaped"; readonly id: number }
-  | { readonly is: "exited"; readonly id: number; readonly exit: Exit; readonly tail: readonly string[] }
+  | { readonly is: "exited"; readonly id: number; readonly exit: Exit }
   | { readonly is: "marksEnded"; readonly id: number };
 
 type Held = { readonly process: RuntimeProcess; readonly waiting: Deferred<void>[] };
@@ -91,7 +91,7 @@ function start(id: number, order: ProcessOrder): void {
   if (process.pid > 0) makeGiveWay(process.pid);
   post({ is: "started", id, pid: process.pid });
   void process.exited.then((exit) => {
-    post({ is: "exited", id, exit, tail: process.tail });
+    post({ is: "exited", id, exit });
     processes.delete(id);
   });
 }

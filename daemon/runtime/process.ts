@@ -31,7 +31,7 @@ export type RuntimeProcessOptions = ProcessOrder & {
 /** A process, wherever it is held: in this thread (below), or in one for all of them (processes.ts). */
 export type Process = Pick<
   RuntimeProcess,
-  "pid" | "alive" | "exited" | "tail" | "send" | "signal" | "drained" | "stop"
+  "pid" | "alive" | "exited" | "send" | "signal" | "drained" | "stop"
 >;
 
 /** From SIGTERM to SIGKILL. */
@@ -42,8 +42,6 @@ const PIPES_MS = 250;
 const MAX_TURNS = 200;
 /** Of what was read at once, so much is cut into lines and told in one turn: some 1 ms of work. */
 const PIECE_BYTES = 4 * 1024;
-const TAIL_LINES = 20;
-const TAIL_CHARACTERS = 2048;
 
 export class RuntimeProcess {
   readonly #child: ChildProcess;
@@ -52,7 +50,6 @@ export class RuntimeProcess {
   readonly #gone = deferred<void>();
   /** Each tells what stands without a newline, of one stream. */
   readonly #rests: (() => void)[] = [];
-  readonly #tail: string[] = [];
   #reaped = false;
   #read = 0;
   /** Lines that were told and are held back. */
@@ -71,11 +68,9 @@ export class RuntimeProcess {
     const { stdout, stderr } = this.#child;
     const output = [this.#follow(stdout!, "stdout", options), this.#follow(stderr!, "stderr", options)];
     const drained = Promise.all(output);
-    let spawnError: string | undefined;
     this.#child.once("error", (error) => {
       if (this.#child.pid !== undefined) return;
-      spawnError = `${options.command[0]}: ${codeOf(error) ?? error.message}`;
-      this.#keep(spawnError);
+      void options.onLines("stderr", [`${options.command[0]}: ${codeOf(error) ?? error.message}`]);
       end({ code: 127, signal: null });
     });
     this.#child.once("exit", (code, signal) => end({ code, signal }));
@@ -105,11 +100,6 @@ export class RuntimeProcess {
   /** Settles when the process has ended and its output has been read. */
   get exited(): Promise<Exit> {
     return this.#exited.promise;
-  }
-
-  /** The last lines of output, for a message about its end. */
-  get tail(): readonly string[] {
-    return this.#tail;
   }
 
   send(message: unknown): void {
@@ -178,10 +168,7 @@ export class RuntimeProcess {
     let texts: string[] = [];
     const splitter = new LineSplitter({
       maxBytes: options.maxLineBytes,
-      onLine: (text) => {
-        this.#keep(text);
-        texts.push(text);
-      },
+      onLine: (text) => texts.push(text),
     });
     const tell = async () => {
       if (texts.length === 0) return;
@@ -214,11 +201,6 @@ export class RuntimeProcess {
 
   #flush(): void {
     for (const rest of this.#rests) rest();
-  }
-
-  #keep(text: string): void {
-    this.#tail.push(text.length > TAIL_CHARACTERS ? `${text.slice(0, TAIL_CHARACTERS)}…` : text);
-    if (this.#tail.length > TAIL_LINES) this.#tail.shift();
   }
 }
 

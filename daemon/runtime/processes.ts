@@ -99,7 +99,7 @@ export class Processes {
         break;
       case "exited":
         this.#held.delete(message.id);
-        held?.end(message.exit, message.tail);
+        held?.end(message.exit);
         break;
       case "marksEnded":
         this.#sweeps.get(message.id)?.resolve();
@@ -145,7 +145,7 @@ export class Processes {
       this.#log.error({ err: cause }, "the thread that holds the workers' processes ended");
     for (const held of this.#held.values()) {
       if (held.alive) kill(-held.pid);
-      held.end({ code: null, signal: "SIGKILL" }, []);
+      held.end({ code: null, signal: "SIGKILL" });
     }
     this.#held.clear();
   }
@@ -160,7 +160,6 @@ class HeldProcess implements Process {
   readonly #post: (message: Message) => void;
   readonly #exited = deferred<Exit>();
   #over: "reaped" | "ended" | undefined;
-  #tail: readonly string[] = [];
 
   constructor(pid: number, onLines: Options["onLines"], post: (message: Message) => void) {
     this.pid = pid;
@@ -174,10 +173,6 @@ class HeldProcess implements Process {
 
   get exited(): Promise<Exit> {
     return this.#exited.promise;
-  }
-
-  get tail(): readonly string[] {
-    return this.#tail;
   }
 
   send(message: unknown): void {
@@ -205,9 +200,8 @@ class HeldProcess implements Process {
     this.#over ??= "reaped";
   }
 
-  end(exit: Exit, tail: readonly string[]): void {
+  end(exit: Exit): void {
     this.#over = "ended";
-    this.#tail = tail;
     for (const drained of this.drains.splice(0)) drained.resolve();
     this.#exited.resolve(exit);
   }

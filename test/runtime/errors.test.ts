@@ -165,3 +165,12 @@ void t.test("process.exit() in a handler, and in init", async (t) => {
     value: { errorMessage: "Error: Runtime exited with error: exit status 3", stackTrace: ["no"] },
   });
 });
+
+void t.test("an answer that tells of the process's end holds nothing of another invocation", async (t) => {
+  const rig = await openFunction(t, {
+    "index.mjs": `export const handler = async ({ text, exit }) => { console.log(text); if (exit) process.exit(3); return 1; };`,
+  });
+  t.equal(shown(await rig.invoke({ text: "password of another caller" })).value, 1);
+  t.same(shown(await rig.invoke({ text: "mine", exit: true })).value.stackTrace, ["mine"]);
+  t.same(shown(await rig.invoke({ text: "too late" })).value.stackTrace, [], "nor does what comes after it");
+});
