@@ -239,6 +239,8 @@ export const editSealed = (id: number | string) =>
     "Give another with --event or --file.",
   );
 
+export const withoutCloud = (why: string) => `Without the logs of the cloud: ${why}`;
+
 export const noHistory = (file: string) =>
   new LivedevError(
     "store.missing",

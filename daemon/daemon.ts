@@ -892,6 +892,14 @@ export class Daemon {
     });
   }
 
+  /** Of a live stage those functions that stay in the cloud; of another all that hold their code. @throws LivedevError */
+  async cloudLogs(query: Parameters<Home["deploy"]["cloudLogs"]>[0]) {
+    const app = await this.#configuredApp();
+    const none = app.home === "local" && app.endpoint === undefined;
+    if (none || (this.#wantLive && app.functions.every(({ dev }) => dev))) return [];
+    return (await this.openHome()).deploy.cloudLogs(query);
+  }
+
   async state(): Promise<StageState | undefined> {
     return (await this.openHome()).deploy.state();
   }

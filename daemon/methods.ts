@@ -171,6 +171,15 @@ export function methods(daemon: Daemon): MethodTable {
       return found;
     },
 
+    async "log.list"({ functionName, since, limit }) {
+      const lines = await daemon.cloudLogs({
+        since,
+        limit: limit ?? 10_000,
+        ...(functionName !== undefined && { functionName }),
+      });
+      return { lines };
+    },
+
     async "event.list"({ after, limit, types, functionName }) {
       const { cursor, events } = await store.events({ after, limit, types, functionName });
       return { cursor, events: [...events] };

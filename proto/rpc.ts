@@ -448,6 +448,20 @@ export const RPC = {
     }),
     result: invocation,
   },
+  "log.list": {
+    summary:
+      "What functions printed in the cloud, out of CloudWatch, oldest first: those with `dev: false`, and where the stage is not live all that hold their own code. Of more than `limit` the newest. A line may come some seconds after its time: ask again from a little earlier, and leave out the ids that were there.",
+    params: z.strictObject({
+      since: z.number().min(0).describe("Milliseconds since the epoch."),
+      functionName: z.string().optional(),
+      limit: z.int().min(1).max(10_000).optional(),
+    }),
+    result: z.object({
+      lines: z.array(
+        z.object({ id: z.string(), at: z.number(), functionName: z.string(), text: z.string() }),
+      ),
+    }),
+  },
   "event.list": {
     summary: "Recorded events after a sequence number, oldest first.",
     params: z.strictObject({

@@ -16,7 +16,7 @@ import { HISTORY_PROGRAM } from "../programs.ts";
 import type { Cli, Common } from "./cli.ts";
 
 /** In the state directory. */
-const HISTORY_FILE = "history.db";
+export const HISTORY_FILE = "history.db";
 
 /** The questions that both can answer, and what the reader's program calls them. */
 const READER = {
@@ -39,10 +39,16 @@ export class HistorySource implements AsyncDisposable {
     this.#signal = signal;
   }
 
-  static async open(cli: Cli, options: Common): Promise<HistorySource> {
+  /** `daemon`: one is opened where none runs. */
+  static async open(cli: Cli, options: Common, { daemon = false } = {}): Promise<HistorySource> {
     const { signal } = cli;
     try {
-      const client = await connect({ ...options, open: false, environment: {}, signal });
+      const client = await connect({
+        ...options,
+        open: daemon,
+        ...(!daemon && { environment: {} }),
+        signal,
+      });
       return new HistorySource(client, "", signal);
     } catch (error) {
       if (!(error instanceof LivedevError) || error.code !== "daemon.notRunning") throw error;

@@ -1,12 +1,16 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
 
-import { historyGone, messageOf, notRunning, usage } from "../errors.ts";
+import { historyGone, messageOf, notRunning, usage, withoutCloud } from "../errors.ts";
 import { locate } from "../discovery.ts";
 import type { Cli, Common } from "./cli.ts";
 import { daemonLogs } from "./daemon-logs.ts";
-import { HistorySource } from "./history-source.ts";
+import { CloudLines, type CloudLine } from "./cloud-lines.ts";
+import { HISTORY_FILE, HistorySource } from "./history-source.ts";
 import { tailEvents } from "./history-tail.ts";
 import { inert, note, paint, print, printJson } from "./output.ts";
 import { fineClock, parseCount, parseSince } from "./time.ts";
@@ -20,6 +24,7 @@ type Options = Common & {
   readonly follow?: boolean;
   readonly grep?: RegExp;
   readonly daemon?: boolean;
+  readonly cloud?: boolean;
 };
 
 const TYPES = ["invocation.logged", "function.logged"];
@@ -30,13 +35,14 @@ export function logsCommand(cli: Cli): Command {
   return cli
     .command(
       "logs",
-      "What your functions print, or a frontend, service or command by its name; or with --daemon what livedevd says itself. Starts nothing.",
+      "What your functions print, those in the cloud too, or a frontend, service or command by its name; or with --daemon what livedevd says itself. Without --cloud it starts nothing.",
       [
         ["livedev logs", "the last 100 lines"],
         ["livedev logs --follow --fn MyApi", "as they come, over restarts of the daemon"],
         ["livedev logs Web --follow", "of a frontend; of a function too, by its name"],
         ["livedev logs --since 10m --grep 'timeout|refused'", "by a regular expression"],
         ["livedev logs --json | jq -r .text", "one JSON value a line"],
+        ["livedev logs --stage production --cloud --follow", "out of CloudWatch"],
         ["livedev logs --daemon --follow", "the daemon's own log"],
       ],
     )
@@ -46,6 +52,7 @@ export function logsCommand(cli: Cli): Command {
     .option("--since <time>", "printed since: 10m, 2h, 2030-01-31T09:30", parseSince)
     .option("--grep <expression>", "lines that match it", parseExpression)
     .option("--limit <n>", "at most so many lines of the past (default: 100, with --since all)", parseCount)
+    .addOption(new Option("--cloud", "of the cloud too, also where no daemon runs yet").conflicts("daemon"))
     .addOption(new Option("--daemon", "the daemon's own log file").conflicts("fn"))
     .action(
       cli.action<Options>(({ args: [name], options }) => {
@@ -65,7 +72,7 @@ export function logsCommand(cli: Cli): Command {
 type Asked = Options & { readonly limit: number; readonly name?: string };
 
 async function recordedLogs(cli: Cli, options: Asked): Promise<void> {
-  await using history = await HistorySource.open(cli, options);
+  await using history = await HistorySource.open(cli, options, { daemon: asksCloud(options) });
   const { client } = history;
   if (options.follow === true && client === undefined) {
     const { project, stage, stageKnown } = locate(options);
@@ -88,14 +95,26 @@ async function recordedLogs(cli: Cli, options: Asked): Promise<void> {
     limit,
     ...(grep === undefined ? {} : { fits: ({ event }: RecordedEvent) => linesIn(event).length > 0 }),
   });
+  const cloud =
+    client === undefined
+      ? undefined
+      : new CloudLines(client, { since, ...(name !== undefined && { functionName: name }) }, cli.signal);
+  const fits = ({ text }: CloudLine) => grep?.test(text) ?? true;
+  const unread = (error: unknown): CloudLine[] => {
+    if (asksCloud(options)) throw error;
+    // Who did not ask for the cloud reads what is here, and why that is not all.
+    note(withoutCloud(messageOf(error)));
+    return [];
+  };
+  const far = (await cloud?.next().catch(unread)) ?? [];
   // An event of a process holds several lines: of the first, only the last of them may count.
-  const lines = past.events.map(({ event }) => linesIn(event));
-  let over = lines.reduce((sum, texts) => sum + texts.length, 0) - limit;
-  for (const [index, event] of past.events.entries()) {
-    const texts = lines[index] ?? [];
-    show(event, texts.slice(Math.max(0, Math.min(over, texts.length))));
-    over -= texts.length;
-  }
+  const all = [
+    ...past.events.flatMap((event) =>
+      linesIn(event.event).map((text) => ({ at: event.at, show: () => show(event, [text]) })),
+    ),
+    ...far.filter(fits).map((line) => ({ at: line.at, show: () => printCloudLine(line, options) })),
+  ].toSorted((a, b) => a.at - b.at);
+  for (const one of Number.isFinite(limit) ? all.slice(-limit) : all) one.show();
   if (client === undefined || options.follow !== true) return;
 
   await using subscription = await client.subscribe(
@@ -106,8 +125,21 @@ async function recordedLogs(cli: Cli, options: Asked): Promise<void> {
   const interrupted = new Promise<undefined>((resolve) => {
     cli.signal.addEventListener("abort", () => resolve(undefined), { once: true });
   });
+  const following = cloud?.follow((line) => fits(line) && printCloudLine(line, options)).catch(unread);
   const error = await Promise.race([subscription.closed, interrupted]);
   if (error !== undefined) throw error;
+  await following;
+}
+
+/** A stage of which nothing is here has its logs in the cloud alone. */
+function asksCloud(options: Options): boolean {
+  if (options.cloud === true || options.stage === undefined) return options.cloud === true;
+  return !existsSync(join(locate(options).stateDir, HISTORY_FILE));
+}
+
+function printCloudLine({ id, at, functionName, text }: CloudLine, { json }: Options): void {
+  if (json === true) return printJson({ at, functionName, text, eventId: id });
+  print(`${paint("dim", fineClock(at))}  ${paint("bold", functionName)}  ${inert(text)}`);
 }
 
 function parseExpression(text: string): RegExp {

@@ -31,6 +31,7 @@ import { Scope } from "../lib/scope.ts";
 import { ABSENT, openCalls, type Calls } from "./calls.ts";
 import { Carrier } from "./carry.ts";
 import { readFunction, type Stage } from "./deployed.ts";
+import { readCloudLogs, type CloudLine } from "./cloud-logs.ts";
 import { each } from "./each.ts";
 import { cycleIn } from "./graph.ts";
 import { sealLinks } from "./links.ts";
@@ -194,6 +195,22 @@ export class Deploy {
     this.#names = new Map([...this.#names, [functionName, name]]);
     const found = await readFunction(await this.#calls(), name, this.#of);
     return found === undefined ? undefined : found.stub ? "stub" : "code";
+  }
+
+  /** What those of its functions print that hold their own code, out of CloudWatch; the local cloud has none. */
+  async cloudLogs(query: {
+    readonly functionName?: string;
+    readonly since: number;
+    readonly limit: number;
+  }): Promise<CloudLine[]> {
+    if (!this.#options.cloudFormation) return [];
+    const calls = await this.#calls();
+    const { functions } = await this.#read(calls, { wanted: [] });
+    const { functionName } = query;
+    const asked = functions.filter(
+      ({ stub, component }) => !stub && (functionName === undefined || component === functionName),
+    );
+    return readCloudLogs(calls, asked, query);
   }
 
   /** What is known of the stage beside its tags; undefined where nothing was deployed yet. */

@@ -113,6 +113,9 @@ async function lookUpFunction(
     url: url?.FunctionUrl,
     stub,
     facts: factsOf(found.Configuration),
+    ...(found.Configuration.LoggingConfig?.LogGroup !== undefined && {
+      logGroup: found.Configuration.LoggingConfig.LogGroup,
+    }),
   };
 }
 

@@ -22,6 +22,8 @@ export type DeployedFunction = {
   readonly stub: boolean;
   /** As it stands, whatever its tags say. */
   readonly facts?: LambdaFacts;
+  /** Where it logs to. */
+  readonly logGroup?: string;
 };
 
 export type DeployedRole = {

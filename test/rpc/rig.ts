@@ -129,6 +129,7 @@ export function methodTable(history: MemoryHistory, over: Partial<MethodTable> =
     "invocation.replay": missing,
     "invocation.list": () => Promise.resolve([]),
     "invocation.get": missing,
+    "log.list": () => Promise.resolve({ lines: [] }),
     "event.list": async (params) => {
       const { cursor, events } = await history.events(params);
       return { cursor, events: [...events] };
