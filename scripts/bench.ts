@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [--json] [--acks]`: how much livedev adds. Each row is a ratio to a floor that is measured in
+ * `npm run bench [-- --quick] [--json] [--acks | --chatty]`: how much livedev adds. Each row is a ratio to a floor that is measured in
  * the same run, round by round beside it: bare processes that hand the same bytes over the same kinds of hops
  * (bench-echo.mjs), or the bare tool. Absolute times mean nothing on a shared machine and are shown for scale only.
  */
@@ -45,13 +45,14 @@ const children: ChildProcess[] = [];
 
 const FILES = {
   "livedev.config.ts": `
-    import { $config, aws } from "livedev";
+    import { $config, aws, DevCommand } from "livedev";
     export default $config({
       app: () => ({ name: "bench", home: "local" }),
       async run() {
         new aws.Function("Echo", { handler: "src/echo.handler", url: true });
         new aws.Function("Big", { handler: "src/big.handler", url: true });
         new aws.Function("Print", { handler: "src/print.handler", timeout: "60 seconds" });
+        new DevCommand("Chatty", { dev: { command: "node chatty.mjs", autostart: false } });
       },
     });`,
   "src/echo.ts": `import { word } from "./word.ts";\nexport const handler = async (event: unknown) => ({ event, word });\n`,
@@ -63,6 +64,13 @@ const FILES = {
         await wait(10);
       }
     };`,
+  "chatty.mjs": `
+    let line = 0;
+    setInterval(() => {
+      let text = "";
+      for (let n = 0; n < 100; n++) text += "GET /items/" + line++ + " \\x1b[32m200\\x1b[0m in 12 ms, from 10.0.0.1\\n";
+      process.stdout.write(text);
+    }, 10);`,
   "src/word.ts": `export const word = "word-0";\n`,
   ...bigModules(),
 };
@@ -93,6 +101,7 @@ try {
   const urls = await rig.start();
   const url = new URL(urls["Echo"] ?? "");
   if (acksOnly) await acks();
+  else if (process.argv.includes("--chatty")) await chatty();
   else await all(url, urls["Big"] ?? "");
 } finally {
   for (const child of children) child.kill("SIGKILL");
@@ -103,6 +112,7 @@ async function all(url: URL, big: string): Promise<void> {
   await whole(url);
   await chain();
   await acks();
+  await chatty();
   await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
   await reload(`reload, ${MODULES} modules`, new URL(big), {
     entry: "src/big.ts",
@@ -193,6 +203,39 @@ async function acks(): Promise<void> {
       bar: bars[name],
     });
   }
+}
+
+/**
+ * A request → its answer, while a supervised process prints 10,000 lines a second: what its output costs the daemon's
+ * loop. The promise is in milliseconds; the floor is the same while it prints nothing.
+ */
+async function chatty(): Promise<void> {
+  await using client = await rig.connect();
+  const ask = () => timed(() => client.call("daemon.status", {}));
+  const asked = async () => {
+    const times: number[] = [];
+    for (let n = 0; n < ACKS; n++) {
+      times.push(await ask());
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return times;
+  };
+  const quiet = await asked();
+  await client.call("process.start", { name: "Chatty" });
+  for (let seen = 0; seen < 1_000_000;) {
+    ({ cursor: seen } = await client.call("process.output", { name: "Chatty", after: seen, waitMs: 5_000 }));
+  }
+  const busy = await asked();
+  await client.call("process.stop", { name: "Chatty" });
+  const max = Math.max(...busy);
+  rows.push({
+    name: "status while 10,000 lines/s, max",
+    p50: quantile(busy, 0.5),
+    p99: quantile(busy, 0.99),
+    floor: Math.max(...quiet),
+    ratio: max,
+    bar: 50,
+  });
 }
 
 async function measuredAcks(order: AckOrder): Promise<AckTimes> {

@@ -5,6 +5,7 @@
 import { parentPort } from "node:worker_threads";
 
 import { messageOf } from "../lib/errors.ts";
+import { giveWay, makeGiveWay } from "../lib/priority.ts";
 import { endTree, type Patience } from "./ladder.ts";
 import type { Output } from "./ring.ts";
 import { Terminal, type Exit, type Order, type Screen } from "./terminal.ts";
@@ -46,6 +47,8 @@ export type FromTerminals =
   | { readonly is: "lines"; readonly name: string; readonly lines: readonly string[] }
   /** Behind its lines. */
   | { readonly is: "exited"; readonly name: string; readonly pid: number; readonly exit: Exit };
+
+giveWay();
 
 const terminals = new Map<string, Terminal>();
 
@@ -101,6 +104,7 @@ async function start(id: number, { name, order }: Questions["start"]["params"]):
   }
   try {
     const pid = terminal(name).start(fork, order, (exit) => post({ is: "exited", name, pid, exit }));
+    makeGiveWay(pid);
     post({ is: "answer", id, result: { pid } });
   } catch (error) {
     post({ is: "refused", id, noLibrary: false, message: messageOf(error) });

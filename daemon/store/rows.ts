@@ -30,6 +30,11 @@ export function invocationIdOf(event: LivedevEvent, seq: number): number | null 
   return "id" in event ? event.id : null;
 }
 
+/** Of a process's lines, roughly: characters. */
+export function printedBytes(event: LivedevEvent): number {
+  return event.type === "process.logged" ? event.lines.reduce((sum, line) => sum + line.length + 3, 0) : 0;
+}
+
 /** The function or the process that it tells of; no two components of an app have the same name. */
 export function componentOf(event: LivedevEvent): string | undefined {
   if ("functionName" in event) return event.functionName;

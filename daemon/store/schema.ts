@@ -66,6 +66,10 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE invocations ADD COLUMN replay_of INTEGER;
   ALTER TABLE invocations ADD COLUMN local INTEGER;
   `,
+  // 4: what processes print has a bound of its own
+  `
+  CREATE INDEX events_of_terminals ON events (function_name, seq) WHERE type = 'process.logged';
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -33,9 +33,10 @@ import { Lookups, prepareLookups, type KnownInvocation, type UnfinishedInvocatio
 import type { DetailQuery, EventPage, EventQuery, UnsealedInvocation } from "./queries.ts";
 import type { ReaderMethod, ReaderParams, ReaderResult } from "./reader.ts";
 import { Reading } from "./reading.ts";
+import { OutputBound } from "./output-bound.ts";
 import { Retention, type RetentionLimits } from "./retention.ts";
 import { LineRedactor } from "./redact-lines.ts";
-import { rowWriter, withoutSecrets, type Attachment, type Row } from "./rows.ts";
+import { printedBytes, rowWriter, withoutSecrets, type Attachment, type Row } from "./rows.ts";
 import { migrate, readMeta, SCHEMA_VERSION, schemaVersion, writeMeta } from "./schema.ts";
 import { keyFileOf, Vault } from "./vault.ts";
 import { withWaiting } from "./waiting.ts";
@@ -49,6 +50,8 @@ export type StoreOptions = {
 };
 
 export type StoreLimits = RetentionLimits & {
+  /** Of what one process printed. */
+  readonly maxOutputBytes: number;
   /** What waits in memory while the disk refuses. */
   readonly maxWaitingBytes: number;
   readonly retryFirstMs: number;
@@ -59,6 +62,7 @@ const LIMITS: StoreLimits = {
   maxInvocations: 50_000,
   maxEvents: 2_000_000,
   maxBytes: 1024 * 1024 * 1024,
+  maxOutputBytes: 16 * 1024 * 1024,
   maxWaitingBytes: 64 * 1024 * 1024,
   retryFirstMs: 100,
   retryMaxMs: 5_000,
@@ -119,6 +123,7 @@ export class Store {
   /** What may take long has a thread of its own, so that no page, detail or replay waits for it. */
   readonly #searching: Reading;
   readonly #retention: Retention;
+  readonly #outputBound: OutputBound;
   readonly #lookups: Lookups;
   readonly #lines = new LineRedactor();
   readonly #concealed = new Concealed();
@@ -127,6 +132,7 @@ export class Store {
   /** Newest invocation of each request id whose row is not committed yet. */
   readonly #receiving = new Map<string, number>();
   #lastSeq: number;
+  #boundingOutput = false;
   #unpruned = { rows: Infinity, bytes: 0 };
   /** About what the WAL has grown by. */
   #unchecked = 0;
@@ -170,6 +176,7 @@ export class Store {
     this.movedAside = movedAside;
     this.databaseId = readMeta(db, "id") ?? "";
     this.#retention = new Retention(db, limits);
+    this.#outputBound = new OutputBound(db, limits.maxOutputBytes);
     this.#lookups = new Lookups(db, vault, this.databaseId);
     const found = Math.max(this.#lookups.lastSeq(), this.#retention.firstSeq - 1);
     this.#lastSeq = lastClose.clean ? found : found + SEQS_SKIPPED;
@@ -358,13 +365,32 @@ export class Store {
     }
     let added = 0;
     for (const { attachments } of rows) for (const { content } of attachments) added += content.length;
-    this.#checkpointAfter(COMMIT_BYTES + rows.length * ROW_BYTES + added);
+    const printed = rows.reduce((sum, { event }) => sum + printedBytes(event), 0);
+    this.#checkpointAfter(COMMIT_BYTES + rows.length * ROW_BYTES + added + printed);
+    if (this.#outputBound.added(rows) && !this.#boundingOutput) {
+      this.#boundingOutput = true;
+      setImmediate(() => this.#boundOutput());
+    }
     this.#unpruned.bytes += added;
     this.#unpruned.rows += rows.length;
     const { rows: count, bytes } = this.#unpruned;
     if (count < PRUNE_EVERY_ROWS && bytes < PRUNE_EVERY_BYTES) return;
     this.#unpruned = { rows: 0, bytes: 0 };
     setImmediate(() => this.#prune());
+  }
+
+  /** A little per turn of the event loop. */
+  #boundOutput(): void {
+    this.#boundingOutput = false;
+    if (this.#scope.closed || this.health().state === "failing") return;
+    try {
+      if (!this.#outputBound.step()) return;
+      this.#boundingOutput = true;
+      setImmediate(() => this.#boundOutput());
+    } catch (error) {
+      if (!isStorageError(error)) throw error;
+      this.#log.warn({ err: error, file: this.#file }, "the processes' output could not be pruned");
+    }
   }
 
   #checkpointAfter(bytes: number): void {

@@ -20,7 +20,7 @@ import { codeOf, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
 import { explain, isStorageError } from "./database.ts";
-import type { Row } from "./rows.ts";
+import { printedBytes, type Row } from "./rows.ts";
 
 export type Health =
   | { readonly state: "ok" }
@@ -273,7 +273,7 @@ export class Writer {
     const { maxWaitingBytes } = this.#options;
     if (this.#queueBytes + sizeOf(row) <= maxWaitingBytes) return row;
     this.#dropped += 1;
-    const isLine = row.event.type === "invocation.logged" || row.event.type === "function.logged";
+    const isLine = row.event.type.endsWith(".logged");
     if (isLine || this.#queueBytes > 2 * maxWaitingBytes) return undefined;
     return { ...row, attachments: [] };
   }
@@ -281,5 +281,6 @@ export class Writer {
 
 function sizeOf(row: Row): number {
   const text = "text" in row.event ? row.event.text.length : 0;
-  return row.attachments.reduce((sum, { content }) => sum + content.length, 400 + text);
+  const own = 400 + text + printedBytes(row.event);
+  return row.attachments.reduce((sum, { content }) => sum + content.length, own);
 }

@@ -44,6 +44,7 @@ export async function open(
     limits: { askMs: 300, termMs: 300, backoff: { firstMs: 20, maxMs: 100 }, portMs: 20, ...options.limits },
     record: (event) => {
       events.push(event);
+      options.record?.(event);
       for (const look of [...waiting]) look();
     },
   });
