@@ -50,7 +50,7 @@ type State =
 const BATCH_ROWS = 1_000;
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** And takes no more rows once it has lasted so long: on a busy machine that is far fewer. */
-const BATCH_MS = 2;
+const BATCH_MS = 1;
 /** How often that is looked at. */
 const ROWS_BETWEEN_LOOKS = 8;
 
