@@ -828,7 +828,7 @@ export class Daemon {
     } catch (error) {
       if (this.#scope.closed) throw error;
       const hint = error instanceof LivedevError ? error.hint : undefined;
-      const message = messageOf(error);
+      const message = this.store.concealed(messageOf(error));
       this.#live = { state: "failed", message, ...(hint !== undefined && { hint }) };
       this.store.record({ type: "deploy.failed", message });
       if (!(error instanceof LivedevError)) this.#log.error({ err: error }, "the deployment failed");
@@ -921,10 +921,12 @@ export class Daemon {
       return done;
     } catch (error) {
       const hint = error instanceof LivedevError ? error.hint : undefined;
-      const message = messageOf(error);
+      const message = this.store.concealed(messageOf(error));
       this.#live = { state: "failed", message, ...(hint !== undefined && { hint }) };
       if (!this.#scope.closed) this.store.record({ type: "deploy.failed", message });
-      throw error;
+      throw error instanceof LivedevError
+        ? new LivedevError(error.code, message, error.hint, { cause: error })
+        : error;
     } finally {
       await this.#home?.release();
     }

@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import { chmod, link, mkdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 
-import { codeOf, stageKeyBroken } from "../lib/errors.ts";
+import { codeOf, type LivedevError } from "../lib/errors.ts";
 
 const BYTES = 32;
 
-/** Two who ask at once get the same one. @throws LivedevError where the file holds something else. */
-export async function loadKey(file: string): Promise<Buffer> {
-  const kept = await read(file);
+/** Two who ask at once get the same one. @throws `broken` where the file holds something else. */
+export async function loadKey(file: string, broken: (file: string) => LivedevError): Promise<Buffer> {
+  const kept = await read(file, broken);
   if (kept !== undefined) return kept;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const draft = `${file}.${process.pid}.${randomBytes(4).toString("hex")}`;
@@ -22,12 +22,12 @@ export async function loadKey(file: string): Promise<Buffer> {
   } finally {
     await unlink(draft);
   }
-  const drawn = await read(file);
-  if (drawn === undefined) throw stageKeyBroken(file);
+  const drawn = await read(file, broken);
+  if (drawn === undefined) throw broken(file);
   return drawn;
 }
 
-async function read(file: string): Promise<Buffer | undefined> {
+async function read(file: string, broken: (file: string) => LivedevError): Promise<Buffer | undefined> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -37,6 +37,6 @@ async function read(file: string): Promise<Buffer | undefined> {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
-  if (!/^[0-9a-f]{64}\n?$/.test(text)) throw stageKeyBroken(file);
+  if (!/^[0-9a-f]{64}\n?$/.test(text)) throw broken(file);
   return Buffer.from(text.trim(), "hex");
 }

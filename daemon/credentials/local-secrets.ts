@@ -11,7 +11,7 @@ import { watch } from "node:fs";
 import { mkdir, readdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { codeOf, secretBroken } from "../lib/errors.ts";
+import { codeOf, secretBroken, secretsKeyBroken } from "../lib/errors.ts";
 import { loadKey } from "./key-file.ts";
 import { isSecretName, type KeptSecrets, type SecretScope, type SecretStore } from "./secrets.ts";
 
@@ -86,7 +86,7 @@ export class LocalSecrets implements SecretStore {
   }
 
   #key(): Promise<Buffer> {
-    return loadKey(join(this.#folder, "key"));
+    return loadKey(join(this.#folder, "key"), secretsKeyBroken);
   }
 
   #of(scope: SecretScope): string {

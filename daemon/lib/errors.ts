@@ -671,6 +671,13 @@ export const secretBroken = (name: string, file: string) =>
     `Set it anew: \`livedev secret set ${name}\`.`,
   );
 
+export const secretsKeyBroken = (file: string) =>
+  new LivedevError(
+    "secret.keyBroken",
+    `${file} does not hold the key of this project's secrets, so none of them can be opened.`,
+    "Restore it; or remove its folder, and set the secrets anew.",
+  );
+
 export const credentialsUnknown = (functionName: string) =>
   new LivedevError(
     "credentials.unknown",

@@ -321,6 +321,11 @@ export class Store {
     this.#concealed.add(values);
   }
 
+  /** A text without them: what a failed command printed is told to clients, too. */
+  concealed(text: string): string {
+    return this.#concealed.from(text);
+  }
+
   // ---- watching
 
   /** Told of everything after its commit, in order. */

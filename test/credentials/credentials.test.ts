@@ -36,6 +36,50 @@ t.test("the newest environment's credentials win, whichever one an event comes f
   t.end();
 });
 
+t.test(
+  "a program beside a function is given its own, and a stub is asked only where they are old",
+  async (t) => {
+    const credentials = new Credentials();
+    let knocks = 0;
+    const knock = (word: string, expires?: string) => async () => {
+      knocks += 1;
+      await Promise.resolve();
+      credentials.greeted({ functionName: "Api", sandbox: word, environment: keys(word, expires) });
+    };
+    const [one, other] = await Promise.all([
+      credentials.fresh("Api", knock("A")),
+      credentials.fresh("Api", knock("A")),
+    ]);
+    t.match([one, other], [{ AWS_ACCESS_KEY_ID: "ASIAA" }, { AWS_ACCESS_KEY_ID: "ASIAA" }]);
+    t.equal(knocks, 1, "one event serves all who ask at once");
+    await credentials.fresh("Api", knock("B"));
+    t.equal(knocks, 1, "and those who ask soon after");
+    credentials.greeted({
+      functionName: "Api",
+      sandbox: "C",
+      environment: keys("C", new Date(Date.now() + 60_000).toISOString()),
+    });
+    t.match(
+      await credentials.fresh("Api", () => Promise.reject(new Error("away"))),
+      { AWS_ACCESS_KEY_ID: "ASIAC" },
+      "they serve on where nobody can be asked",
+    );
+    t.match(
+      await credentials.fresh("Api", knock("D", new Date(Date.now() + 3_600_000).toISOString())),
+      { AWS_ACCESS_KEY_ID: "ASIAD" },
+      "they expire within minutes",
+    );
+    await t.rejects(
+      credentials.fresh("None", () => Promise.resolve()),
+      { code: "credentials.unknown" },
+    );
+    await t.rejects(
+      credentials.fresh("None", () => Promise.reject(new Error("away"))),
+      { message: "away" },
+    );
+  },
+);
+
 t.test("where environments say when their credentials expire, the later expiry wins", (t) => {
   const credentials = new Credentials();
   credentials.greeted({

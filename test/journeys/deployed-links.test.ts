@@ -30,6 +30,22 @@ export const handler = async () => ({
 });
 `;
 
+t.test("what a failed command printed of a secret is told to nobody", async (t) => {
+  const config = CONFIG.replace(
+    "return {",
+    `new DevCommand("Tell", { link: [stripe], deploy: { command: 'echo "$SST_RESOURCE_StripeKey"; exit 3' } }); return {`,
+  ).replace("aws,", "aws, DevCommand,");
+  const rig = Rig.open({ files: { "livedev.config.ts": config, "src/api.ts": API } });
+  t.teardown(() => rig[Symbol.asyncDispose]());
+  await rig.run("livedev.js", ["secret", "set", "StripeKey"], "planted walrus 4478");
+  const failed = await rig.livedev("deploy");
+  t.equal(failed.code, 1);
+  t.match(failed.stderr, /exit code 3.*"value":"«sealed»"/s);
+  t.notMatch((await rig.livedev("status")).stdout, "walrus");
+  t.notMatch((await rig.livedev("doctor")).stdout, "walrus");
+  t.strictSame(planted(rig, ["walrus 4478"]), []);
+});
+
 t.test(
   "a deployment needs its secrets, seals them with the links, and is deployed again when one changes",
   async (t) => {
