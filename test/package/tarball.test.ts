@@ -83,8 +83,16 @@ t.test(`in an empty folder, on the Node that runs (${process.version})`, async (
   await journey(t, stranger);
   t.same(
     stranger.files().filter((path) => !path.endsWith("package-lock.json")),
-    [".gitignore", "livedev.config.ts", "package.json", "src", "src/api.ts", "tsconfig.json"],
-    "in the project there is what init says that it made",
+    [
+      ".gitignore",
+      "livedev-env.d.ts",
+      "livedev.config.ts",
+      "package.json",
+      "src",
+      "src/api.ts",
+      "tsconfig.json",
+    ],
+    "in the project there is what init says that it made, and the types of its links",
   );
   t.match(stranger.read(".gitignore"), /^\.livedev\/$/m);
 
