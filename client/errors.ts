@@ -110,6 +110,23 @@ export const daemonBug = (method: string, message: string) =>
 export const usage = (message: string, command: string) =>
   new LivedevError("cli.usage", sentence(message), `See \`${command} --help\`.`);
 
+export const optionMeant = (given: string, meant: string, command: string) =>
+  usage(`unknown option '${given}' (Did you mean ${meant}?)`, command);
+
+export const onlyWithId = () =>
+  new LivedevError(
+    "cli.usage",
+    "--reveal shows one invocation, and none is named.",
+    "`livedev history` lists them; then `livedev history <id> --reveal`.",
+  );
+
+export const onlyOfList = (flag: string) =>
+  new LivedevError(
+    "cli.usage",
+    `${flag} chooses among invocations, and an id names one.`,
+    `Leave out the id, or ${flag}.`,
+  );
+
 export const isInterrupt = (error: unknown): boolean =>
   (error instanceof LivedevError && error.code === "request.cancelled") ||
   (error instanceof Error && error.name === "AbortError");
@@ -140,8 +157,19 @@ export const needsYesToRemove = (stage: string) =>
 
 export const notRemoved = () => new LivedevError("cli.notAgreed", "Nothing was removed.");
 
-export const stateUnreadable = (file: string, cause: unknown) =>
-  new LivedevError("state.unreadable", `${file} cannot be read as JSON: ${messageOf(cause)}.`);
+export const stateNotJson = (file: string, cause: unknown) =>
+  new LivedevError(
+    "state.unreadable",
+    `${file} is not JSON: ${messageOf(cause)}.`,
+    "Give what `livedev state export` wrote.",
+  );
+
+export const stateForeign = (file: string, reason: string) =>
+  new LivedevError(
+    "state.unreadable",
+    `${file} is not what \`livedev state export\` wrote: ${reason}.`,
+    "Nothing was imported. Export the state again, with this version of livedev.",
+  );
 
 export const notAgreed = () =>
   new LivedevError(
@@ -150,11 +178,24 @@ export const notAgreed = () =>
     "Choose another with --stage, or agree.",
   );
 
-export const eventNotJson = (where: string, reason: string) =>
+/** The hint fits what was most likely meant. */
+export const eventNotJson = (where: string, text: string, reason: string) =>
+  new LivedevError("event.notJson", `${where} is not JSON: ${reason}.`, eventHint(where, text.trim()));
+
+function eventHint(where: string, text: string): string {
+  if (where === "The edited event")
+    return "Nothing was run. Edit it again, or give it with --event or --file.";
+  if (where !== "The event") return "A text stands in double quotes, as do names.";
+  if (/^@?[\w./~-]+\.json$/.test(text) || /^@\S+$/.test(text))
+    return `An event in a file: --file ${text.replace(/^@/, "")}`;
+  return "A text stands in quotes: --event '\"text\"'";
+}
+
+export const stdinSilent = (seconds: number) =>
   new LivedevError(
-    "event.notJson",
-    `${where} is not JSON: ${reason}.`,
-    "A text stands in quotes: --event '\"text\"'",
+    "cli.usage",
+    `stdin is a pipe, and nothing came from it in ${seconds} s.`,
+    "Give the event with --event, wait for stdin with -, or go without: </dev/null",
   );
 
 export const oneEventOnly = () =>
@@ -190,8 +231,22 @@ export const secretUnknown = (name: string) =>
 export const nothingToLoad = (file: string) =>
   new LivedevError("cli.usage", `${file} holds no secret.`, "Write a line NAME=value for each.");
 
-export const fileUnreadable = (file: string, reason: string) =>
-  new LivedevError("file.unreadable", `${file} cannot be read: ${reason}.`, "Is the path right?");
+export const fileUnreadable = (file: string, cause: unknown) =>
+  new LivedevError("file.unreadable", `${file} cannot be read: ${fileReason(cause)}.`, "Is the path right?");
+
+/** What the system's code says, without the code, the call and the path again. */
+function fileReason(cause: unknown): string {
+  switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
+    case "ENOENT":
+      return "it does not exist";
+    case "EISDIR":
+      return "it is a folder";
+    case "EACCES":
+      return "it is not yours to read";
+    default:
+      return messageOf(cause);
+  }
+}
 
 export const fileUnwritable = (file: string, reason: string) =>
   new LivedevError(
@@ -213,8 +268,23 @@ export const editorFailed = (editor: string, how: string) =>
     "Set $VISUAL or $EDITOR to another.",
   );
 
+export const noEditor = () =>
+  new LivedevError(
+    "cli.usage",
+    "There is no terminal to edit at.",
+    "Give the event with --event or --file, or set $VISUAL or $EDITOR to an editor that needs none.",
+  );
+
 export const notEdited = () =>
   new LivedevError("editor.emptied", "Nothing was run: the event was left empty.");
+
+/** As the daemon says it of `invoke`. */
+export const functionMissing = (name: string, known: readonly string[], orProcess = false) =>
+  new LivedevError(
+    "function.unknown",
+    `There is no function${orProcess ? " and no process" : ""} named ${name}.`,
+    known.length > 0 ? `This app has: ${known.join(", ")}.` : "livedev.config.ts defines no function.",
+  );
 
 export const waitTimedOut = (after: string, instead: readonly string[]) =>
   new LivedevError(

@@ -35,6 +35,15 @@ export function holds(condition: Condition, status: DaemonStatus): boolean {
   }
 }
 
+export const namesIn = (status: Pick<DaemonStatus, "functions"> | undefined): readonly string[] =>
+  status?.functions.map(({ name }) => name) ?? [];
+
+/** The function that it names, where the config as it is loaded does not define it: only another config would. */
+export function neverThere(condition: Condition, status: DaemonStatus | undefined): string[] {
+  if (condition.of !== "function" || status?.config.state !== "ready") return [];
+  return namesIn(status).includes(condition.name) ? [] : [condition.name];
+}
+
 /** What stands in its place, where it does not hold. */
 export function instead(condition: Condition, status: DaemonStatus | undefined): string[] {
   if (status === undefined) return [`${named(condition)}: livedevd does not answer`];
@@ -53,7 +62,7 @@ function found(condition: Condition, { live, config, functions }: DaemonStatus):
     case "function": {
       const fn = functions.find(({ name }) => name === condition.name);
       if (fn === undefined) {
-        const names = functions.map(({ name }) => name).join(", ");
+        const names = namesIn({ functions }).join(", ");
         return `there is no such function${names === "" ? "" : `; this app has ${names}`}`;
       }
       const [error] = fn.errors ?? [];

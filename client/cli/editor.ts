@@ -39,8 +39,13 @@ export async function editJson(text: string, signal: AbortSignal): Promise<strin
   }
 }
 
+const chosen = (): string | undefined => process.env["VISUAL"] || process.env["EDITOR"] || undefined;
+
+/** As git decides: an editor that was chosen may need no terminal, the one that we would choose does. */
+export const canEdit = (): boolean => chosen() !== undefined || (process.stdin.isTTY && process.stdout.isTTY);
+
 async function open(file: string, signal: AbortSignal): Promise<void> {
-  const editor = process.env["VISUAL"] || process.env["EDITOR"] || "vi";
+  const editor = chosen() ?? "vi";
   // By the shell: an editor may be written with its options, `code --wait`.
   const child = spawn("/bin/sh", ["-c", `${editor} "$1"`, "livedev", file], { stdio: "inherit", signal });
   await new Promise<void>((resolve, reject) => {

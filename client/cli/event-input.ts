@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 
 import { eventNotJson, fileUnreadable, messageOf, oneEventOnly } from "../errors.ts";
-import { readStdin } from "./stdin.ts";
+import { readPiped, readStdin } from "./stdin.ts";
 
 export type EventOptions = {
   readonly event?: string;
@@ -20,12 +20,18 @@ export async function readEvent(options: EventOptions, positional?: string): Pro
   return checked(text, "The event");
 }
 
+/** What was piped in, where nothing else was given: dropping it would invoke with another event than was meant. */
+export async function readPipedEvent(): Promise<string | undefined> {
+  const text = await readPiped();
+  return text === undefined ? undefined : checked(text, "What came from stdin");
+}
+
 export function checked(text: string, where: string): string {
   try {
     JSON.parse(text);
     return text;
   } catch (error) {
-    throw eventNotJson(where, messageOf(error));
+    throw eventNotJson(where, text, messageOf(error).replaceAll(/\s+/g, " "));
   }
 }
 
@@ -33,7 +39,7 @@ function readFile(file: string): string {
   try {
     return withoutMark(readFileSync(file, "utf8"));
   } catch (error) {
-    throw fileUnreadable(file, messageOf(error));
+    throw fileUnreadable(file, error);
   }
 }
 

@@ -11,7 +11,14 @@ import type { RpcMethod, RpcParams, RpcResult } from "../../proto/rpc.ts";
 import type { LivedevClient } from "../client.ts";
 import { connect } from "../connect.ts";
 import { locate } from "../discovery.ts";
-import { LivedevError, messageOf, noHistory, noSuchInvocation, programFailed } from "../errors.ts";
+import {
+  functionMissing,
+  LivedevError,
+  messageOf,
+  noHistory,
+  noSuchInvocation,
+  programFailed,
+} from "../errors.ts";
 import { HISTORY_PROGRAM } from "../programs.ts";
 import type { Cli, Common } from "./cli.ts";
 
@@ -63,6 +70,16 @@ export class HistorySource implements AsyncDisposable {
     const result = await read(this.#file, READER[method], params, this.#signal);
     if (result === undefined && "id" in params) throw noSuchInvocation(String(params.id));
     return result as RpcResult<M>;
+  }
+
+  /** For who asked about a function and found nothing: one that is not in the config was mistyped, or has gone. */
+  async expectFunction(name: string, orProcess = false): Promise<void> {
+    if (this.client === undefined) return;
+    const options = { signal: this.#signal };
+    const functions = await this.client.call("function.list", {}, options);
+    const processes = orProcess ? await this.client.call("process.list", {}, options) : [];
+    const names = [...functions, ...processes].map((one) => one.name);
+    if (names.length > 0 && !names.includes(name)) throw functionMissing(name, names, orProcess);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

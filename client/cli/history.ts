@@ -1,7 +1,8 @@
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { InvocationSummary } from "../../proto/rpc.ts";
 
+import { onlyOfList, onlyWithId, optionMeant } from "../errors.ts";
 import type { Cli, Common } from "./cli.ts";
 import { HistorySource } from "./history-source.ts";
 import { wholeInvocation } from "./invocation-text.ts";
@@ -16,7 +17,7 @@ type Options = Common & {
   readonly minDuration?: number;
   readonly since?: number;
   readonly text?: string;
-  readonly limit: number;
+  readonly limit?: number;
   readonly before?: number;
   readonly reveal?: boolean;
 };
@@ -57,11 +58,18 @@ export function historyCommand(cli: Cli): Command {
     .option("--min-duration <time>", "that took at least this long: 500ms, 2s", parseDuration)
     .option("--since <time>", "received since: 10m, 2h, 2030-01-31T09:30", parseSince)
     .option("--text <text>", "that have it in the event, the answer, a log line or the error")
-    .option("--limit <n>", "at most so many", parseCount, 50)
+    .addOption(
+      // As `logs` has it.
+      new Option("--grep <text>").hideHelp().argParser(() => {
+        throw optionMeant("--grep", "--text", "livedev history");
+      }),
+    )
+    .option("--limit <n>", "at most so many (default: 50)", parseCount)
     .option("--before <id>", "older than this one: the next page", parseCount)
     .option("--reveal", "with an id: event and answer as they were, nothing sealed")
     .action(
       cli.action<Options>(async ({ args: [id], options }) => {
+        refuseIdle(id, options);
         await using history = await HistorySource.open(cli, options);
         if (id === undefined) return await list(history, options);
         const which = /^\d+$/.test(id) ? Number(id) : id;
@@ -73,9 +81,29 @@ export function historyCommand(cli: Cli): Command {
     );
 }
 
+const OF_LIST = {
+  fn: "--fn",
+  status: "--status",
+  minDuration: "--min-duration",
+  since: "--since",
+  text: "--text",
+  limit: "--limit",
+  before: "--before",
+} as const satisfies Partial<Record<keyof Options, string>>;
+
+/** An option that would change nothing was meant to change something. */
+function refuseIdle(id: string | undefined, options: Options): void {
+  if (id === undefined) {
+    if (options.reveal === true) throw onlyWithId();
+    return;
+  }
+  for (const [name, flag] of Object.entries(OF_LIST))
+    if (options[name as keyof typeof OF_LIST] !== undefined) throw onlyOfList(flag);
+}
+
 async function list(history: HistorySource, options: Options): Promise<void> {
   const { fn, status, minDuration, since, text, before } = options;
-  const limit = Math.min(options.limit, 1_000);
+  const limit = Math.min(options.limit ?? 50, 1_000);
   const rows = await history.ask("invocation.list", {
     limit,
     ...(fn === undefined ? {} : { functionName: fn }),
@@ -85,10 +113,12 @@ async function list(history: HistorySource, options: Options): Promise<void> {
     ...(text === undefined ? {} : { text }),
     ...(before === undefined ? {} : { before }),
   });
+  if (rows.length === 0 && fn !== undefined) await history.expectFunction(fn);
   if (options.json === true) {
     for (const row of rows) printJson(row);
     return;
   }
+  if (text !== undefined) note("Sealed parts of events and answers were not searched.");
   if (rows.length === 0) note("No invocation.");
   else print(table(rows.map(cells)));
   const last = rows.at(-1);

@@ -2,10 +2,11 @@ import { Option, type Command } from "commander";
 
 import { connect } from "../connect.ts";
 import type { Cli, Common } from "./cli.ts";
-import { readEvent } from "./event-input.ts";
+import { readEvent, readPipedEvent } from "./event-input.ts";
 import { EXIT, type Exit } from "./exit.ts";
 import { errorIn, errorText } from "./invocation-text.ts";
 import { inert, note, paint, print, printJson } from "./output.ts";
+import { showWait } from "./progress.ts";
 import { duration } from "./time.ts";
 
 type Options = Common & {
@@ -23,14 +24,14 @@ export function invokeCommand(cli: Cli): Command {
       [
         [`livedev invoke MyApi --event '{"a":1}'`, "the answer goes to stdout"],
         ["livedev invoke MyApi --file events/order.json", "from a file"],
-        ["jq -n '{a: 1}' | livedev invoke MyApi -", "from stdin"],
+        ["jq -n '{a: 1}' | livedev invoke MyApi", "from a pipe, or a file as stdin"],
         ["livedev invoke MyApi --local", "in a worker here, without AWS"],
         ["livedev invoke MyApi --type Event", "asynchronously: its answer stands in the history"],
       ],
     )
     .argument("<function>", "its name in livedev.config.ts")
-    .argument("[-]", "a dash: the event comes from stdin")
-    .option("--event <json>", "the event (default: {})")
+    .argument("[-]", "a dash: the event comes from stdin, however long it takes")
+    .option("--event <json>", "the event (default: what is piped in, else {})")
     .option("--file <path>", "the event, from a file; - is stdin")
     .addOption(
       new Option("--type <type>", "Event: Lambda queues it and answers at once")
@@ -40,7 +41,7 @@ export function invokeCommand(cli: Cli): Command {
     .addOption(new Option("--local", "in a worker on this machine alone, without AWS").conflicts("type"))
     .action(
       cli.action<Options>(async ({ args: [functionName = "", dash], options }) => {
-        const event = (await readEvent(options, dash)) ?? "{}";
+        const event = (await readEvent(options, dash)) ?? (await readPipedEvent()) ?? "{}";
         if (options.local === true) return invokeLocal(cli, options, functionName, event);
         return invoke(cli, options, functionName, event);
       }),
@@ -51,10 +52,10 @@ async function invoke(cli: Cli, options: Options, functionName: string, event: s
   const { signal } = cli;
   await using client = await connect({ ...options, open: false, signal });
   const began = performance.now();
-  const answer = await client.call(
-    "function.invoke",
-    { functionName, event, type: options.type },
-    { signal },
+  const answer = await showWait(
+    functionName,
+    options.json,
+    client.call("function.invoke", { functionName, event, type: options.type }, { signal }),
   );
   const exit = answer.functionError === undefined ? EXIT.done : EXIT.functionError;
   if (options.json === true) {
@@ -72,7 +73,11 @@ async function invoke(cli: Cli, options: Options, functionName: string, event: s
 async function invokeLocal(cli: Cli, options: Options, functionName: string, event: string): Promise<Exit> {
   const { signal } = cli;
   await using client = await connect({ ...options, signal });
-  const answer = await client.call("function.invokeLocal", { functionName, event }, { signal });
+  const answer = await showWait(
+    functionName,
+    options.json,
+    client.call("function.invokeLocal", { functionName, event }, { signal }),
+  );
   const exit = answer.status === "ok" ? EXIT.done : EXIT.functionError;
   if (options.json === true) printJson(answer);
   else printAnswer(answer.payload, exit, `${duration(answer.durationMs)}, here, invocation ${answer.id}`);

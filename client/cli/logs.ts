@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import { InvalidArgumentError, Option, type Command } from "commander";
 
-import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
+import type { RecordedEvent } from "../../proto/events.ts";
 
 import { historyGone, messageOf, notRunning, usage, withoutCloud } from "../errors.ts";
 import { locate } from "../discovery.ts";
@@ -12,10 +12,9 @@ import { daemonLogs } from "./daemon-logs.ts";
 import { CloudLines, type CloudLine } from "./cloud-lines.ts";
 import { HISTORY_FILE, HistorySource } from "./history-source.ts";
 import { tailEvents } from "./history-tail.ts";
+import { LINE_TYPES, logLines, type LogLine } from "./log-line.ts";
 import { inert, note, paint, print, printJson } from "./output.ts";
 import { fineClock, parseCount, parseSince } from "./time.ts";
-
-type Logged = Extract<LivedevEvent, { type: "invocation.logged" | "function.logged" | "process.logged" }>;
 
 type Options = Common & {
   readonly fn?: string;
@@ -27,15 +26,13 @@ type Options = Common & {
   readonly cloud?: boolean;
 };
 
-const TYPES = ["invocation.logged", "function.logged"];
-const OF_PROCESSES = ["process.logged"];
 const LINES = 100;
 
 export function logsCommand(cli: Cli): Command {
   return cli
     .command(
       "logs",
-      "What your functions print, those in the cloud too, or a frontend, service or command by its name; or with --daemon what livedevd says itself. Without --cloud it starts nothing.",
+      "What your functions print, those in the cloud too, or a frontend, service or command by its name; or with --daemon what livedevd says itself. What fails or does not build has a line marked with !. Without --cloud it starts nothing.",
       [
         ["livedev logs", "the last 100 lines"],
         ["livedev logs --follow --fn MyApi", "as they come, over restarts of the daemon"],
@@ -79,21 +76,21 @@ async function recordedLogs(cli: Cli, options: Asked): Promise<void> {
     throw notRunning(project, stageKnown ? stage : undefined);
   }
   const { since, grep, limit } = options;
-  const linesIn = (event: LivedevEvent): string[] =>
-    isLogged(event) ? textsOf(event).filter((text) => grep?.test(text) ?? true) : [];
-  const show = ({ seq, at, event }: RecordedEvent, texts: readonly string[] = linesIn(event)) => {
-    if (isLogged(event)) for (const text of texts) printLine({ seq, at }, event, text, options);
-  };
+  const linesIn = ({ event }: RecordedEvent): LogLine[] =>
+    logLines(event).filter(({ text }) => grep?.test(text) ?? true);
   const name = options.fn ?? options.name;
   const filter =
     name === undefined
-      ? { types: TYPES }
-      : { types: options.fn === undefined ? [...TYPES, ...OF_PROCESSES] : TYPES, functionName: name };
+      ? { types: [...LINE_TYPES.functions, ...LINE_TYPES.app] }
+      : {
+          types: [...LINE_TYPES.functions, ...(options.fn === undefined ? LINE_TYPES.processes : [])],
+          functionName: name,
+        };
   const past = await tailEvents(history, {
     ...filter,
     since,
     limit,
-    ...(grep === undefined ? {} : { fits: ({ event }: RecordedEvent) => linesIn(event).length > 0 }),
+    fits: (event) => linesIn(event).length > 0,
   });
   const cloud =
     client === undefined
@@ -110,16 +107,19 @@ async function recordedLogs(cli: Cli, options: Asked): Promise<void> {
   // An event of a process holds several lines: of the first, only the last of them may count.
   const all = [
     ...past.events.flatMap((event) =>
-      linesIn(event.event).map((text) => ({ at: event.at, show: () => show(event, [text]) })),
+      linesIn(event).map((line) => ({ at: event.at, show: () => printLine(event, line, options) })),
     ),
     ...far.filter(fits).map((line) => ({ at: line.at, show: () => printCloudLine(line, options) })),
   ].toSorted((a, b) => a.at - b.at);
+  if (all.length === 0 && name !== undefined) await history.expectFunction(name, options.fn === undefined);
   for (const one of Number.isFinite(limit) ? all.slice(-limit) : all) one.show();
   if (client === undefined || options.follow !== true) return;
 
   await using subscription = await client.subscribe(
     { ...filter, after: past.cursor },
-    (events) => events.forEach((event) => show(event)),
+    (events) => {
+      for (const event of events) for (const line of linesIn(event)) printLine(event, line, options);
+    },
     ({ reason }) => note(historyGone(reason)),
   );
   const interrupted = new Promise<undefined>((resolve) => {
@@ -150,29 +150,17 @@ function parseExpression(text: string): RegExp {
   }
 }
 
-const isLogged = (event: LivedevEvent): event is Logged =>
-  TYPES.includes(event.type) || OF_PROCESSES.includes(event.type);
-
-const textsOf = (logged: Logged): readonly string[] =>
-  logged.type === "process.logged" ? logged.lines : [logged.text];
-
-type Place = Pick<RecordedEvent, "seq" | "at">;
-
-function printLine({ seq, at }: Place, logged: Logged, text: string, { json }: Options): void {
+function printLine({ seq, at }: Pick<RecordedEvent, "seq" | "at">, line: LogLine, { json }: Options): void {
+  const { functionName, processName, stream, text, id, requestId } = line;
   if (json === true) {
-    printJson({ seq, at, ...whose(logged), text });
+    printJson({ seq, at, functionName, processName, stream, text, invocation: id, requestId });
     return;
   }
-  const shown = inert(text);
-  const failed = logged.type !== "process.logged" && logged.stream === "stderr";
-  const name = logged.type === "process.logged" ? logged.processName : logged.functionName;
-  print(`${paint("dim", fineClock(at))}  ${paint("bold", name)}  ${failed ? paint("yellow", shown) : shown}`);
+  const name = functionName ?? processName ?? "livedev";
+  print(`${paint("dim", fineClock(at))}  ${paint("bold", name)}  ${painted(stream, inert(text))}`);
 }
 
-function whose(logged: Logged): Readonly<Record<string, unknown>> {
-  if (logged.type === "process.logged") return { processName: logged.processName };
-  const { functionName, stream } = logged;
-  const invocation =
-    logged.type === "invocation.logged" ? { invocation: logged.id, requestId: logged.requestId } : {};
-  return { functionName, stream, ...invocation };
+function painted(stream: LogLine["stream"], text: string): string {
+  if (stream === "livedev") return paint("red", `! ${text}`);
+  return stream === "stderr" ? paint("yellow", text) : text;
 }

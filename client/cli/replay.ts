@@ -3,16 +3,17 @@ import type { Command } from "commander";
 import type { RpcResult } from "../../proto/rpc.ts";
 
 import { connect } from "../connect.ts";
-import { editSealed, notEdited } from "../errors.ts";
+import { editSealed, noEditor, notEdited } from "../errors.ts";
 import type { LivedevClient } from "../client.ts";
 import type { Cli, Common } from "./cli.ts";
 import { answerDiff } from "./diff.ts";
-import { editJson } from "./editor.ts";
+import { canEdit, editJson } from "./editor.ts";
 import { readEvent } from "./event-input.ts";
 import { EXIT } from "./exit.ts";
 import { prettyJson } from "./invocation-text.ts";
 import { printAnswer } from "./invoke.ts";
 import { note, print, printJson } from "./output.ts";
+import { showWait } from "./progress.ts";
 import { duration } from "./time.ts";
 
 type Options = Common & {
@@ -44,18 +45,19 @@ export function replayCommand(cli: Cli): Command {
     .action(
       cli.action<Options>(async ({ args: [which = ""], options }) => {
         const { signal } = cli;
+        if (options.edit === true && !canEdit()) throw noEditor();
         const given = await readEvent(options);
         const id = /^\d+$/.test(which) ? Number(which) : which;
         await using client = await connect({ ...options, signal });
         const event = options.edit === true ? await edited(client, id, given, signal) : given;
-        const answer = await client.call(
-          "invocation.replay",
-          { id, ...(event === undefined ? {} : { event }) },
-          { signal },
+        const answer = await showWait(
+          `Replaying ${which}`,
+          options.json,
+          client.call("invocation.replay", { id, ...(event === undefined ? {} : { event }) }, { signal }),
         );
         const exit = answer.status === "ok" ? EXIT.done : EXIT.functionError;
         const { text, sealed } = await answerOf(client, answer.id, options, answer.payload);
-        const shown = { ...answer, payload: text };
+        const shown = { ...answer, payload: text, ...(sealed && { sealed }) };
         if (options.diff === true) await printDiff(client, id, { answer, shown }, options);
         else if (options.json === true) printJson(shown);
         else {

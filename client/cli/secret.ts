@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import type { RpcResult } from "../../proto/rpc.ts";
 
 import { connect } from "../connect.ts";
-import { fileUnreadable, messageOf, nothingToLoad, secretOnCommandLine, secretUnknown } from "../errors.ts";
+import { fileUnreadable, nothingToLoad, secretOnCommandLine, secretUnknown } from "../errors.ts";
 import { canAsk } from "./ask.ts";
 import { printEither, type Cli, type Common, type Example } from "./cli.ts";
 import { EXIT, type Exit } from "./exit.ts";
@@ -146,6 +146,6 @@ function read(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw fileUnreadable(file, messageOf(error));
+    throw fileUnreadable(file, error);
   }
 }

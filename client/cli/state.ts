@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 
 import { connect } from "../connect.ts";
-import { stateUnreadable } from "../errors.ts";
+import { fileUnreadable, LivedevError, messageOf, stateForeign, stateNotJson } from "../errors.ts";
 import type { Cli, Common } from "./cli.ts";
 import { print, printJson } from "./output.ts";
 
@@ -42,7 +42,14 @@ function importCommand(cli: Cli): Command {
       cli.action<Common>(async ({ args: [file = ""], options }) => {
         const state = await parsed(file);
         await using client = await connect({ ...options, signal: cli.signal });
-        await client.call("stage.importState", { state: state as never }, { signal: cli.signal });
+        try {
+          await client.call("stage.importState", { state: state as never }, { signal: cli.signal });
+        } catch (error) {
+          // Its parameters alone were refused: the method is there.
+          const reason = /^livedevd refused \S+ Invalid params: (.*)\.$/s.exec(messageOf(error))?.[1];
+          if (reason === undefined || !(error instanceof LivedevError)) throw error;
+          throw stateForeign(file, reason);
+        }
         if (options.json === true) printJson({});
         else print(`The state of ${client.hello.stage} is imported.`);
       }),
@@ -50,9 +57,12 @@ function importCommand(cli: Cli): Command {
 }
 
 async function parsed(file: string): Promise<unknown> {
+  const text = await readFile(file, "utf8").catch((error: unknown) => {
+    throw fileUnreadable(file, error);
+  });
   try {
-    return JSON.parse(await readFile(file, "utf8"));
+    return JSON.parse(text);
   } catch (error) {
-    throw stateUnreadable(file, error);
+    throw stateNotJson(file, error);
   }
 }

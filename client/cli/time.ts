@@ -3,10 +3,12 @@ import { InvalidArgumentError } from "commander";
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** `250ms`, `10s`, `1.5m`, `2h`, `1d`; a bare number is milliseconds. */
+/** `250ms`, `10s`, `1.5m`, `2h`, `1d`. A bare number is refused: half of the world would mean seconds. */
 export function parseDuration(text: string): number {
-  const [, number, unit = "ms"] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/.exec(text.trim()) ?? [];
-  const factor = UNITS[unit];
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/.exec(text.trim()) ?? [];
+  if (number !== undefined && unit === undefined && Number(number) > 0)
+    throw new InvalidArgumentError(`Write its unit: ${number}s or ${number}ms.`);
+  const factor = UNITS[unit ?? "ms"];
   if (number === undefined || factor === undefined) {
     throw new InvalidArgumentError("Write it as 250ms, 10s, 5m, 2h or 1d.");
   }

@@ -3,9 +3,10 @@ import { Option, type Command } from "commander";
 import type { DaemonStatus } from "../../proto/rpc.ts";
 
 import { connect } from "../connect.ts";
-import { LivedevError, waitTimedOut } from "../errors.ts";
+import { functionMissing, LivedevError, waitTimedOut } from "../errors.ts";
 import { printEither, type Cli, type Common } from "./cli.ts";
-import { instead, holds, named, parseCondition, type Condition } from "./condition.ts";
+import { holds, instead, named, namesIn, neverThere, parseCondition, type Condition } from "./condition.ts";
+import { showWait } from "./progress.ts";
 import { duration, parseDuration } from "./time.ts";
 
 type Options = Common & { readonly for: readonly Condition[]; readonly timeout: number };
@@ -37,7 +38,7 @@ export function waitCommand(cli: Cli): Command {
     .action(
       cli.action<Options>(async ({ options }) => {
         const began = performance.now();
-        await until(cli, options);
+        await showWait(`Waiting for ${options.for.map(named).join(", ")}`, options.json, until(cli, options));
         const waitedMs = Math.round(performance.now() - began);
         printEither(
           options.json,
@@ -48,13 +49,20 @@ export function waitCommand(cli: Cli): Command {
     );
 }
 
+/** For one look, whatever the time-out: what holds already is never missed. */
+const LOOK_MS = 2_000;
+/** For a config that was just saved to be loaded; then a function that it does not define will not come. */
+const GRACE_MS = 2_000;
+
 /**
  * Status is asked once, and again when something happened or the connection is there again: subscribed first, so
  * that nothing falls between.
  */
 async function until(cli: Cli, options: Options): Promise<void> {
+  const began = performance.now();
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), options.timeout);
+  const end = () => late.abort();
+  let timer = setTimeout(end, Math.max(options.timeout, LOOK_MS));
   const signal = AbortSignal.any([cli.signal, late.signal]);
   let status: DaemonStatus | undefined;
   let wake = () => {};
@@ -64,6 +72,7 @@ async function until(cli: Cli, options: Options): Promise<void> {
     wake();
   };
   signal.addEventListener("abort", look, { once: true });
+  const grace = setTimeout(look, GRACE_MS);
   try {
     await using client = await connect({ ...options, signal, onConnection: look });
     await using _watching = await client.subscribe({ types: TYPES }, look);
@@ -79,6 +88,11 @@ async function until(cli: Cli, options: Options): Promise<void> {
       });
       const now = status;
       if (now !== undefined && options.for.every((condition) => holds(condition, now))) return;
+      const waited = performance.now() - began;
+      const [missing] = options.for.flatMap((condition) => neverThere(condition, now));
+      if (missing !== undefined && waited >= GRACE_MS) throw functionMissing(missing, namesIn(now));
+      clearTimeout(timer);
+      timer = setTimeout(end, options.timeout - waited);
       if (!changed) await new Promise<void>((resolve) => (wake = resolve));
     }
   } catch (error) {
@@ -89,5 +103,6 @@ async function until(cli: Cli, options: Options): Promise<void> {
     );
   } finally {
     clearTimeout(timer);
+    clearTimeout(grace);
   }
 }
