@@ -9,7 +9,7 @@
 import { randomUUID } from "node:crypto";
 import { chmod, mkdir, realpath, writeFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
@@ -49,6 +49,7 @@ import {
   messageOf,
   neverConfigured,
   notConfigured,
+  notOneProcess,
   secretsMissing,
   stubMissing,
   noWayForStubs,
@@ -625,6 +626,23 @@ export class Daemon {
         ? asDeveloper(app, lookup, place)
         : asFunction(app, wanted, lookup, place, (await this.#credentialsEndpoint()).variables(wanted.name));
     return reveal ? whole : redacted(whole, (value) => this.#secrets.holds(value));
+  }
+
+  /** The frontend or service whose directory this is. @throws LivedevError where that is none, or not one alone. */
+  async processIn(directory: string): Promise<string> {
+    const { processes } = await this.#configuredApp();
+    const there = processes.filter(
+      ({ dev }) => dev !== undefined && resolve(this.project, dev.directory) === directory,
+    );
+    // Commands of any kind often run in the project's own folder, beside the one that lives there.
+    const frontends = there.filter(({ kind }) => kind !== "DevCommand");
+    const [one, ...more] = frontends.length > 0 ? frontends : there;
+    if (one !== undefined && more.length === 0) return one.name;
+    throw notOneProcess(
+      directory,
+      there.map(({ name }) => name),
+      processes.map(({ name }) => name),
+    );
   }
 
   /** Real code must not get an event of ours, and has no way to say hello. @throws LivedevError */

@@ -95,9 +95,14 @@ export function methods(daemon: Daemon): MethodTable {
       return { removed: await daemon.removeSecret(name, fallback ?? false) };
     },
 
-    async "environment.get"({ as, reveal }) {
-      const { variables, unset } = await daemon.runEnvironment(as, reveal ?? false);
-      return { variables: { ...variables }, unset: [...unset] };
+    async "environment.get"({ as, directory, reveal }) {
+      const name = directory === undefined ? as : await daemon.processIn(directory);
+      const { variables, unset } = await daemon.runEnvironment(name, reveal ?? false);
+      return {
+        variables: { ...variables },
+        unset: [...unset],
+        ...(name !== undefined && { as: name }),
+      };
     },
 
     "function.list": async () => daemon.functionStates(),

@@ -309,9 +309,14 @@ export const RPC = {
       "What `livedev run` gives a command: the links, environment and permissions of a function, or without one the app's links and the developer's permissions. Refused with `credentials.noStub` where no stub can lend the function's permissions.",
     params: z.strictObject({
       as: z.string().optional().describe("The name of a function, a frontend or a service in the config."),
+      directory: z
+        .string()
+        .optional()
+        .describe("In the place of `as`: whose directory this is, of the frontends and services; absolute."),
       reveal: z.boolean().optional().describe("Values as they are, secrets among them; otherwise redacted."),
     }),
     result: z.object({
+      as: z.string().optional().describe("Whose these are, where it is somebody's."),
       variables: z.record(z.string(), z.string()),
       unset: z
         .array(z.string())

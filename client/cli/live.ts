@@ -12,6 +12,10 @@ export type LiveOptions = {
   readonly yes?: boolean;
   readonly takeOver?: boolean;
   readonly json?: boolean;
+  /** Who shows what happens does so in another way. */
+  readonly quiet?: boolean;
+  /** `false`: frontends and services are left alone. */
+  readonly processes?: boolean;
 };
 
 export type WentLive = {
@@ -27,7 +31,7 @@ export async function goLive(
   options: LiveOptions,
   signal: AbortSignal,
 ): Promise<WentLive> {
-  using progress = new Progress("Going live", options.json);
+  using progress = new Progress("Going live", options.json === true || options.quiet === true);
   await using _watching = await client.subscribe(
     { types: ["config.*", "build.failed", "deploy.*"] },
     (events) => {
@@ -36,7 +40,11 @@ export async function goLive(
   );
   const call = async (yes: boolean): Promise<WentLive> => {
     const takeOver = options.takeOver === true;
-    const params = { ...(yes && { yes }), ...(takeOver && { takeOver }) };
+    const params = {
+      ...(yes && { yes }),
+      ...(takeOver && { takeOver }),
+      ...(options.processes === false && { processes: false }),
+    };
     const live = await client.call("stage.goLive", params, { signal });
     // Known to the daemon once its config is loaded: not yet when it greeted us.
     const { app } = await client.call("daemon.status", {}, { signal });

@@ -4,6 +4,7 @@ import { Cli } from "./cli.ts";
 import { cloudCommand } from "./cloud.ts";
 import { completionCommand } from "./completion.ts";
 import { deployCommand } from "./deploy.ts";
+import { devCommand } from "./dev.ts";
 import { doctorCommand } from "./doctor.ts";
 import { envCommand } from "./env.ts";
 import { historyCommand } from "./history.ts";
@@ -31,6 +32,7 @@ await new Cli("livedev").main(
   ],
   [
     initCommand,
+    devCommand,
     statusCommand,
     invokeCommand,
     logsCommand,

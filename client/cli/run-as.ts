@@ -115,7 +115,8 @@ async function watched(
   }
 }
 
-class Running {
+/** A program in this terminal, with what it is given. */
+export class Running {
   readonly exit: Promise<number>;
   ended: number | undefined;
   /** The signal that asked us to end, and the command with us. */

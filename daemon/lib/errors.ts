@@ -642,6 +642,17 @@ export const unknownProcess = (name: string, known: readonly string[]) =>
       : "None is supervised: the config names none, or nobody has gone live (`livedevd start`).",
   );
 
+export const notOneProcess = (directory: string, there: readonly string[], known: readonly string[]) =>
+  new LivedevError(
+    "process.notOne",
+    there.length === 0
+      ? `No frontend or service of the config has the directory ${directory}.`
+      : `${there.join(", ")} all have the directory ${directory}.`,
+    known.length === 0
+      ? "livedev.config.ts names none; `livedev run -- <command>` gives a command all links of the app."
+      : `Name it: \`livedev dev --as <name> -- <command>\`. There are: ${known.join(", ")}.`,
+  );
+
 export const processesClosed = () =>
   new LivedevError("process.closed", "livedevd is stopping, and its processes with it.");
 
