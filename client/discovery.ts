@@ -6,7 +6,6 @@ import { tmpdir, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
 import {
-  CONFIG_FILES,
   DAEMON_FILE,
   DAEMON_LOG,
   directoryProblem,
@@ -14,6 +13,7 @@ import {
   parseDaemonFile,
   personalStage,
   processIdentityOf,
+  PROJECT_FILES,
   socketPath,
   socketSeed,
   STAGE_FILE,
@@ -81,8 +81,8 @@ function nearest(from: string): string | undefined {
   return up === from ? undefined : nearest(up);
 }
 
-export function isProject(folder: string): boolean {
-  return CONFIG_FILES.some(
+function isProject(folder: string): boolean {
+  return PROJECT_FILES.some(
     (name) => statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
   );
 }

@@ -28,6 +28,7 @@ import {
   messageOf,
   stateUnwritable,
 } from "./errors.ts";
+import { withoutInherited } from "./inherited.ts";
 import { DAEMON_PROGRAM } from "./programs.ts";
 
 /** `opened`: ours answers. `elsewhere`: another client's or another daemon is on its way. */
@@ -72,7 +73,7 @@ async function run(place: Place, signal: AbortSignal): Promise<Opened> {
       cwd: place.project,
       detached: true,
       // Its log it writes by itself; these are for what Node prints when it dies.
-      stdio: ["ignore", log, log, "ipc"],
+      stdio: withoutInherited(["ignore", log, log, "ipc"]),
     });
   } finally {
     closeSync(log);

@@ -190,6 +190,8 @@ export class Daemon {
   /** As the last good config had it: stubs of a killed daemon come back before this one has loaded any. */
   #retryable: ReadonlySet<string>;
 
+  /** Told apart, so that a load that a save overtook is not taken for the newest. */
+  #configChanges = 0;
   readonly #configuring = new Latest(() => this.#reconfigure());
   readonly #refusals = new Refusals();
   readonly #deploying = new Latest(() => this.#putStubsInPlace());
@@ -359,8 +361,9 @@ export class Daemon {
     return this.#processes;
   }
 
-  status(): DaemonStatus {
-    const cloud = this.#home?.cloud;
+  async status(): Promise<DaemonStatus> {
+    const home = this.#home;
+    const running = (await home?.cloudRuns()) === true;
     return {
       app: this.appName,
       stage: this.stage,
@@ -376,9 +379,14 @@ export class Daemon {
         sandboxes: this.#bridge.sandboxes,
         ...(this.#bridge.down !== undefined && { down: this.#bridge.down }),
       },
-      ...(cloud !== undefined && { cloud: { endpoint: cloud.endpoint } }),
+      ...(home?.cloud !== undefined && { cloud: { endpoint: home.cloud.endpoint, running } }),
       functions: this.functionStates(),
     };
+  }
+
+  /** Resolves when the config has been read once, whatever came of it. */
+  async configRead(): Promise<void> {
+    await this.#configured.promise;
   }
 
   /** What the daemon's ports and its local cloud's refused since they run. */
@@ -527,6 +535,8 @@ export class Daemon {
 
   #changed(batch: Batch): void {
     if (batch.overflow || batch.paths.some((path) => this.#inputs.has(path))) {
+      this.#configChanges += 1;
+      this.#config.supersede();
       this.#configuring.run().catch((error: unknown) => this.#bug(error));
     }
     this.#functions.changed(batch);
@@ -534,8 +544,10 @@ export class Daemon {
 
   async #reconfigure(): Promise<void> {
     const began = performance.now();
+    const changes = this.#configChanges;
     const result = await this.#config.load();
-    if (this.#scope.closed) return;
+    // Saved meanwhile: the next run, which is on its way, tells.
+    if (this.#scope.closed || changes !== this.#configChanges) return;
     this.#inputs = new Set(result.inputs);
     this.#watchInputs();
     if (result.ok) this.#configLoaded(result, performance.now() - began);
@@ -786,7 +798,11 @@ export class Daemon {
     const home = await before?.catch(() => undefined);
     // Asked for meanwhile by another.
     if (this.#opening !== before) return this.openHome(place);
-    if (home?.serves(app) === true) return home;
+    if (home?.serves(app) === true) {
+      const stands = await home.stands();
+      if (this.#opening !== before) return this.openHome(place);
+      if (stands) return home;
+    }
     this.#home = undefined;
     const opening = this.#openHome(app, home);
     this.#opening = opening;

@@ -1,12 +1,12 @@
 /** What is wrong, as far as the daemon can tell, each with what mends it. */
-import type { Finding } from "../proto/rpc.ts";
+import type { DaemonStatus, Finding } from "../proto/rpc.ts";
 
 import type { Daemon } from "./daemon.ts";
 import type { Refused } from "./lib/refusals.ts";
 import { deadlocks } from "./invocations/deadlock.ts";
 
-export function diagnose(daemon: Daemon): Finding[] {
-  const { config, live, functions, bridge } = daemon.status();
+export function diagnose(daemon: Daemon, status: DaemonStatus): Finding[] {
+  const { config, live, functions, bridge, cloud } = status;
   const findings: Finding[] = [];
   const ok = (id: string, title: string) => findings.push({ id, level: "ok", title });
   const wrong = (level: "warning" | "error", id: string, title: string, fix: string) =>
@@ -31,6 +31,14 @@ export function diagnose(daemon: Daemon): Finding[] {
       "It is tried again by itself; `livedevd restart` gives the stubs another port.",
     );
   }
+
+  if (cloud?.running === false)
+    wrong(
+      "error",
+      "cloud",
+      "The local cloud is not running: the stage's functions cannot be invoked.",
+      "Run `livedev cloud start`.",
+    );
 
   const health = daemon.store.health();
   if (health.state === "failing") {

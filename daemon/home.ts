@@ -6,7 +6,7 @@ import type { WantedApp } from "../proto/app.ts";
 
 import { Aws } from "./aws/aws.ts";
 import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
-import { askStatus } from "./cloud/serving.ts";
+import { askStatus, findServing } from "./cloud/serving.ts";
 import { SsmSecrets } from "./credentials/ssm-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
 import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
@@ -158,6 +158,18 @@ export class Home {
     if (this.cloud === undefined) return [];
     const status = await askStatus(this.cloud).catch(() => undefined);
     return status?.refusals ?? [];
+  }
+
+  /** Starts the local cloud again where somebody stopped it. False: it is another one now, and this home is of no use. */
+  async stands(): Promise<boolean> {
+    if (this.cloud === undefined) return true;
+    const { cloudDir } = this.#options;
+    const { endpoint, accessKeyId } = (await findServing(cloudDir)) ?? (await ensureCloud(cloudDir));
+    return endpoint === this.cloud.endpoint && accessKeyId === this.cloud.accessKeyId;
+  }
+
+  async cloudRuns(): Promise<boolean> {
+    return (await findServing(this.#options.cloudDir)) !== undefined;
   }
 
   serves(app: Place): boolean {

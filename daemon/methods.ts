@@ -37,14 +37,17 @@ export function methods(daemon: Daemon): MethodTable {
       };
     },
 
-    "daemon.status": async () => daemon.status(),
+    "daemon.status": () => daemon.status(),
 
     async "daemon.stop"({ restarting }, { afterAnswer }) {
       afterAnswer(() => daemon.stop("a client asked", restarting));
       return { pid: process.pid };
     },
 
-    "daemon.doctor": async () => [...diagnose(daemon), ...refused(await daemon.refusals())],
+    "daemon.doctor": async () => [
+      ...diagnose(daemon, await daemon.status()),
+      ...refused(await daemon.refusals()),
+    ],
 
     "stage.goLive": ({ yes, takeOver, processes }) =>
       daemon.goLive({
@@ -105,7 +108,10 @@ export function methods(daemon: Daemon): MethodTable {
       };
     },
 
-    "function.list": async () => daemon.functionStates(),
+    async "function.list"() {
+      await daemon.configRead();
+      return daemon.functionStates();
+    },
 
     async "function.invoke"({ functionName, event, type }, { signal }) {
       await daemon.runnable(functionName);

@@ -10,7 +10,7 @@
  *     <state home>/livedev/daemons/<id>.json    the same DaemonFile, for the user's list of all daemons
  */
 
-/** The project is the nearest folder up that holds one of these; the first that exists is the config. */
+/** The first that exists is the config. */
 export const CONFIG_FILES = [
   "livedev.config.ts",
   "livedev.config.mts",
@@ -20,6 +20,11 @@ export const CONFIG_FILES = [
 
 export const STATE_FOLDER = ".livedev";
 export const STAGE_FILE = "stage";
+/**
+ * The project is the nearest folder up that holds one of these: it has a config; or it had one, and what was made of it
+ * is still there to be looked at, stopped and removed.
+ */
+export const PROJECT_FILES: readonly string[] = [...CONFIG_FILES, `${STATE_FOLDER}/${STAGE_FILE}`];
 export const DAEMON_FILE = "daemon.json";
 export const DAEMON_LOG = "daemon.log";
 

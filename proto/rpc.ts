@@ -81,7 +81,10 @@ const status = z.object({
       .optional()
       .describe("No stub can connect; tried again by itself."),
   }),
-  cloud: z.object({ endpoint: z.string() }).optional().describe("The local cloud, for home: local."),
+  cloud: z
+    .object({ endpoint: z.string(), running: z.boolean() })
+    .optional()
+    .describe("The local cloud, for home: local; it is stopped by `livedev cloud stop` alone."),
   functions: z.array(functionStatus),
 });
 

@@ -12,6 +12,7 @@ import { STATE_FOLDER } from "../../proto/discovery.ts";
 
 import { locate } from "../discovery.ts";
 import { messageOf, programFailed, usage } from "../errors.ts";
+import { withoutInherited } from "../inherited.ts";
 import { CLOUD_PROGRAM } from "../programs.ts";
 import type { Cli, Example } from "./cli.ts";
 import { print } from "./output.ts";
@@ -62,7 +63,9 @@ function cloudArguments(args: readonly string[]): string[] {
 }
 
 function pass(args: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, [CLOUD_PROGRAM, ...args], { stdio: "inherit" });
+  const child = spawn(process.execPath, [CLOUD_PROGRAM, ...args], {
+    stdio: withoutInherited(["inherit", "inherit", "inherit"]),
+  });
   // It decides when it ends, also where it serves in the foreground.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {

@@ -1,8 +1,16 @@
 import type { Command } from "commander";
 
+import type { DaemonStatus } from "../../proto/rpc.ts";
+
+import type { LivedevClient } from "../client.ts";
 import { connect } from "../connect.ts";
 import type { Cli, Common } from "./cli.ts";
 import { goLive, printLive } from "./live.ts";
+import { note } from "./output.ts";
+import { brokenText } from "./status.ts";
+
+/** First builds take tens of milliseconds each; who has hundreds of functions need not wait for the last. */
+const BUILDS_MS = 2_000;
 
 export type StartOptions = Common & { readonly yes?: boolean; readonly takeOver?: boolean };
 
@@ -24,6 +32,23 @@ export function startCommand(cli: Cli): Command {
 export async function startAndGoLive(cli: Cli, options: StartOptions): Promise<void> {
   await using client = await connect({ ...options, signal: cli.signal });
   printLive(client, await goLive(client, options, cli.signal), options.json);
+  // Live it is all the same: what is mended answers with the next event.
+  const broken = brokenText(await whenBuilt(client, cli.signal));
+  if (broken !== "") note(`\n${broken}`);
+}
+
+/** The status, when nothing is being built any more; or as it is by then. */
+async function whenBuilt(client: LivedevClient, signal: AbortSignal): Promise<DaemonStatus> {
+  const patience = AbortSignal.timeout(BUILDS_MS);
+  let woken = () => {};
+  patience.addEventListener("abort", () => woken());
+  await using _builds = await client.subscribe({ types: ["build.*"] }, () => woken());
+  for (;;) {
+    const changed = new Promise<void>((resolve) => (woken = resolve));
+    const status = await client.call("daemon.status", {}, { signal });
+    if (patience.aborted || status.functions.every(({ state }) => state !== "building")) return status;
+    await changed;
+  }
 }
 
 export function withYes(command: Command): Command {

@@ -35,21 +35,26 @@ function statusText(status: DaemonStatus): string {
     ["daemon", `pid ${status.pid}, up ${up}, livedev ${status.version}`],
     ["live", liveText(status)],
     ["bridge", bridgeText(status)],
-    ...(status.cloud === undefined ? [] : [["cloud", status.cloud.endpoint]]),
+    ...(status.cloud === undefined ? [] : [["cloud", cloudText(status.cloud)]]),
     ...configRow(status),
   ];
   const functions = status.functions.flatMap((fn) => [row(fn)]);
-  const errors = status.functions.flatMap((fn) =>
-    (fn.errors ?? []).map((error) => buildErrorText(fn.name, error)),
-  );
   return [
     table(head.map(([name = "", text = ""]) => [paint("dim", name), text])),
     table(functions),
-    ...errors,
+    ...buildErrors(status),
   ]
     .filter((part) => part !== "")
     .join("\n\n");
 }
+
+/** What is wrong with the user's own files, as `status` says it; nothing where all is well. */
+export function brokenText(status: DaemonStatus): string {
+  return [table(configRow(status)), ...buildErrors(status)].filter((part) => part !== "").join("\n\n");
+}
+
+const buildErrors = ({ functions }: DaemonStatus): string[] =>
+  functions.flatMap(({ name, errors }) => (errors ?? []).map((error) => buildErrorText(name, error)));
 
 function bridgeText({ bridge: { address, sandboxes, down } }: DaemonStatus): string {
   const text = `${address}, ${count(sandboxes, "stub")} connected`;
@@ -130,4 +135,8 @@ type BuildErrorLike = { readonly [Name in keyof BuildError]?: BuildError[Name] |
 
 function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? "" : "s"}`;
+}
+
+function cloudText({ endpoint, running }: NonNullable<DaemonStatus["cloud"]>): string {
+  return running ? endpoint : paint("red", "stopped: `livedev cloud start` starts it again");
 }

@@ -1,9 +1,10 @@
 /** What the program's commands do, and what they print. Each gives its exit code. */
-import { existsSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { setInterval } from "node:timers/promises";
 
+import { PROJECT_FILES } from "../../proto/discovery.ts";
 import { cloudUsage } from "../lib/errors.ts";
 import { openLog } from "../lib/log.ts";
 import { Cloud } from "./cloud.ts";
@@ -208,9 +209,7 @@ function defaultStateDir(): string {
 }
 
 function findProject(folder: string): string | undefined {
-  const hasConfig =
-    existsSync(folder) && readdirSync(folder).some((name) => /^livedev\.config\.\w+$/.test(name));
-  if (hasConfig) return folder;
+  if (PROJECT_FILES.some((name) => existsSync(join(folder, name)))) return folder;
   const up = dirname(folder);
   return up === folder ? undefined : findProject(up);
 }

@@ -76,6 +76,7 @@ export class Config {
   readonly #scope = new Scope();
   /** Of the last good load: a file that was deleted is still watched, so that its return mends the config. */
   #lastInputs: readonly string[] = [];
+  #loading = new AbortController();
 
   private constructor(options: ConfigOptions) {
     this.#options = options;
@@ -87,8 +88,14 @@ export class Config {
     return new Config({ ...options, project: await realpath(options.project), outDir });
   }
 
+  /** What is being evaluated is old: its process is ended, and its load comes to an error that says no more. */
+  supersede(): void {
+    this.#loading.abort();
+  }
+
   async load(): Promise<ConfigResult> {
     const { project, stage } = this.#options;
+    this.#loading = new AbortController();
     const inputs = new Set(envFiles(project, stage));
     const output: OutputText[] = [];
     try {
@@ -134,16 +141,29 @@ export class Config {
       },
       limitMs: this.#options.limitMs ?? LIMIT_MS,
       environment: own,
-      signal: this.#scope.signal,
     };
-    let child = await evaluate(evaluation);
-    // Killed from outside, by a machine short of memory perhaps: until the next save nothing else would load it again.
-    if (child.ended === "died" && child.signal !== null) child = await evaluate(evaluation);
+    const child = await this.#evaluate(evaluation);
     output.push(...child.output);
     for (const { stream, text } of child.output)
       log.info({ stream, text: redact(text) }, "the config printed");
     const files = await readTemplates(child, project, inputs);
     return this.#judge(child, file, files);
+  }
+
+  async #evaluate(evaluation: Omit<Parameters<typeof evaluate>[0], "signal">): Promise<ChildResult> {
+    const loading = this.#loading;
+    const { signal } = loading;
+    const abort = () => loading.abort();
+    this.#scope.signal.addEventListener("abort", abort);
+    if (this.#scope.signal.aborted) abort();
+    try {
+      const child = await evaluate({ ...evaluation, signal });
+      // Killed from outside, by a machine short of memory perhaps: until the next save nothing else would load it again.
+      const again = child.ended === "died" && child.signal !== null && !signal.aborted;
+      return again ? await evaluate({ ...evaluation, signal }) : child;
+    } finally {
+      this.#scope.signal.removeEventListener("abort", abort);
+    }
   }
 
   #judge(

@@ -235,3 +235,17 @@ void t.test("closing ends an evaluation that is under way", async (t) => {
   await open[Symbol.asyncDispose]();
   t.match(bad(await loading), { code: "config.died" });
 });
+
+void t.test(
+  "a load that was superseded ends at once, and the next one is a load like any other",
+  async (t) => {
+    const { config: open, write } = await project(t, {
+      "livedev.config.ts": config("await new Promise(() => {});"),
+    });
+    const loading = open.load();
+    write({ "livedev.config.ts": config("") });
+    open.supersede();
+    t.match(bad(await loading), { code: "config.died" });
+    t.equal((await open.load()).ok, true);
+  },
+);
