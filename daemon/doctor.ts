@@ -20,7 +20,10 @@ export function diagnose(daemon: Daemon, status: DaemonStatus): Finding[] {
     wrong("error", "live", live.message, live.hint ?? "Run `livedevd start` again.");
   else if (live.state === "off") wrong("warning", "live", "The stage is not live.", "Run `livedevd start`.");
   else
-    ok("live", `The stage is ${live.state}; ${bridge.sandboxes} stubs are connected to ${bridge.address}.`);
+    ok(
+      "live",
+      `The stage is ${live.state}; ${bridge.sandboxes === 1 ? "1 stub is" : `${bridge.sandboxes} stubs are`} connected to ${bridge.address}.`,
+    );
 
   if (bridge.down !== undefined) {
     const since = new Date(bridge.down.since).toISOString();
@@ -56,6 +59,16 @@ export function diagnose(daemon: Daemon, status: DaemonStatus): Finding[] {
       "history.movedAside",
       `The last history was damaged and lies at ${movedAside.movedTo}.`,
       "Delete it when you do not need it.",
+    );
+  }
+  for (const { name, runtime, node } of functions) {
+    if (node === undefined) continue;
+    const major = /\d+/.exec(runtime)?.[0] ?? "";
+    wrong(
+      "warning",
+      `function.${name}.node`,
+      `${name} is for ${runtime} and runs under Node ${node} here: no Node ${major} was found.`,
+      `Install Node ${major} with nvm, fnm, mise or volta, or set LIVEDEV_NODE_${major} to its program; then livedevd restart.`,
     );
   }
   const stuck = new Map(deadlocks(daemon.invocations.underWay()).map((one) => [one.functionName, one]));

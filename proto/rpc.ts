@@ -37,6 +37,10 @@ const functionStatus = z.object({
   name: z.string(),
   handler: z.string(),
   runtime: z.string(),
+  node: z
+    .string()
+    .optional()
+    .describe("The Node that runs it here, where none of its runtime's version was found: v20.20.0."),
   state: z
     .enum(["idle", "building", "ready", "broken"])
     .describe("idle: not built yet; broken: the last build failed, `errors` says how."),

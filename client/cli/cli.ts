@@ -116,8 +116,9 @@ export class Cli {
   #translated(error: CommanderError, command: Command): Error {
     // Help and version were printed, by wish.
     if (error.exitCode === 0 || error.code === "commander.help") return error;
-    const path = command.parent === null ? this.name : `${this.name} ${command.name()}`;
-    return usage(error.message.replace(/^error: /, "").replaceAll("\n", " "), path);
+    const path: string[] = [];
+    for (let at: Command | null = command; at !== null; at = at.parent) path.unshift(at.name());
+    return usage(error.message.replace(/^error: /, "").replaceAll("\n", " "), path.join(" "));
   }
 
   #report(error: unknown, json: boolean): number {

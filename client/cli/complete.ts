@@ -11,9 +11,11 @@ import { dirname } from "node:path";
 import type { Command, Option } from "commander";
 
 import { isStage } from "../../proto/discovery.ts";
+import type { RpcMethod } from "../../proto/rpc.ts";
 
 import { checkSocketDirectory, locate } from "../discovery.ts";
 import { FUNCTION_STATES } from "./condition.ts";
+import { STATES } from "./history.ts";
 
 type Candidate = readonly [word: string, what?: string];
 
@@ -31,7 +33,8 @@ export async function complete(program: Command, words: readonly string[]): Prom
 }
 
 const FILES = ":files";
-const CLOUD_COMMANDS = ["start", "stop", "status", "env", "serve"];
+/** Of the newest invocations. */
+const IDS = 20;
 
 async function candidatesFor(
   program: Command,
@@ -43,11 +46,13 @@ async function candidatesFor(
   if (name === "help") return words.length === 0 ? commands(program) : [];
   const command = program.commands.find((one) => one.name() === name);
   if (command === undefined || words.includes("--")) return [];
+  // `cloud`, `state`, `secret` hold commands of their own.
+  if (command.commands.length > 0) return candidatesFor(command, words, current);
   const { pending, place, given } = read(command, words);
-  if (pending !== undefined) return values(pending.attributeName(), pending.argChoices, given);
+  if (pending !== undefined) return values(pending.attributeName(), pending.argChoices, given, current);
   if (current.startsWith("-")) return options(command);
   const argument = command.registeredArguments[place];
-  return argument === undefined ? [] : values(argument.name(), argument.argChoices, given);
+  return argument === undefined ? [] : values(argument.name(), argument.argChoices, given, current);
 }
 
 type Given = Readonly<Record<string, string>>;
@@ -84,7 +89,9 @@ function commands(program: Command): Candidate[] {
 
 function options(command: Command): Candidate[] {
   return [
-    ...command.options.map((one): Candidate => [one.long ?? one.flags, one.description]),
+    ...command.options
+      .filter((one) => !one.hidden)
+      .map((one): Candidate => [one.long ?? one.flags, one.description]),
     ["--help", "print this"],
   ];
 }
@@ -93,6 +100,7 @@ async function values(
   name: string,
   choices: readonly string[] | undefined,
   given: Given,
+  current: string,
 ): Promise<Candidate[]> {
   if (choices !== undefined) return choices.map((word): Candidate => [word]);
   switch (name) {
@@ -112,13 +120,21 @@ async function values(
       );
       return [["live"], ["config"], ...states];
     }
-    case "cloud command":
-      return CLOUD_COMMANDS.map((word): Candidate => [word]);
+    case "status": {
+      // Several, with commas: what stands before the last one stays.
+      const before = current.slice(0, current.lastIndexOf(",") + 1);
+      return STATES.map((state): Candidate => [before + state]);
+    }
+    case "id":
+      return (await ask<Row>("invocation.list", given, { limit: IDS })).map(
+        ({ id, functionName, status }): Candidate => [String(id), `${functionName} ${status}`],
+      );
     case "stage":
       return stages(given).map((word): Candidate => [word]);
     case "project":
     case "file":
     case "bundle":
+    case "stateDir":
       return [[FILES]];
     default:
       return [];
@@ -137,8 +153,13 @@ function stages({ project }: Given): string[] {
 
 const functionNames = (given: Given): Promise<string[]> => names("function.list", given);
 
+type Row = { readonly id: number; readonly functionName: string; readonly status: string };
+
+const names = async (method: "function.list" | "process.list", given: Given): Promise<string[]> =>
+  (await ask<{ readonly name: string }>(method, given)).map(({ name }) => name);
+
 /** By one HTTP request: nothing is changed, so nothing need be compared first. */
-function names(method: "function.list" | "process.list", given: Given): Promise<string[]> {
+function ask<T>(method: RpcMethod, given: Given, params: object = {}): Promise<readonly T[]> {
   const { socket } = locate({ project: given["project"], stage: given["stage"] });
   if (!checkSocketDirectory(socket)) return Promise.resolve([]);
   return new Promise((resolve, reject) => {
@@ -156,8 +177,7 @@ function names(method: "function.list" | "process.list", given: Given): Promise<
         response.on("error", reject);
         response.on("end", () => {
           try {
-            const { result } = JSON.parse(text) as { result: readonly { name: string }[] };
-            resolve(result.map(({ name }) => name));
+            resolve((JSON.parse(text) as { result: readonly T[] }).result);
           } catch (error) {
             reject(error);
           }
@@ -165,6 +185,6 @@ function names(method: "function.list" | "process.list", given: Given): Promise<
       },
     );
     asked.on("error", reject);
-    asked.end(JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: {} }));
+    asked.end(JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }));
   });
 }

@@ -33,7 +33,7 @@ const STATUS: Readonly<Record<Status, Style>> = {
   expired: "red",
 };
 
-const STATES = Object.keys(STATUS) as readonly Status[];
+export const STATES = Object.keys(STATUS) as readonly Status[];
 
 export function historyCommand(cli: Cli): Command {
   return cli

@@ -103,6 +103,7 @@ const STATES: Readonly<Record<FunctionStatus["state"], Style>> = {
 
 function row(fn: FunctionStatus): string[] {
   const busy = [
+    ...(fn.node === undefined ? [] : [paint("yellow", nodeText(fn))]),
     ...(fn.running > 0 ? [`${fn.running} running`] : []),
     ...(fn.queued > 0 ? [`${fn.queued} queued`] : []),
   ];
@@ -113,6 +114,8 @@ function row(fn: FunctionStatus): string[] {
     [...(fn.url === undefined ? [] : [paint("cyan", fn.url)]), ...busy].join("  "),
   ];
 }
+
+const nodeText = ({ runtime, node = "" }: FunctionStatus): string => `${runtime} under Node ${node}`;
 
 /** As editors understand it: file:line:column, the first column 1. */
 export function buildErrorText(functionName: string, error: BuildErrorLike): string {

@@ -19,11 +19,11 @@ import {
 
 export const USAGE = `The local cloud: AWS Lambda, IAM and STS on this machine.
 
-  cloud start     start it in the background, unless it runs
-  cloud stop      stop it; its functions and keys are kept
-  cloud status    whether it runs, and its functions
-  cloud env       print what points AWS clients at it: eval "$(cloud env)"
-  cloud serve     run it in the foreground
+  livedev cloud start     start it in the background, unless it runs
+  livedev cloud stop      stop it; its functions and keys are kept
+  livedev cloud status    whether it runs, and its functions
+  livedev cloud env       print what points AWS clients at it: eval "$(livedev cloud env)"
+  livedev cloud serve     run it in the foreground
 
   --state-dir DIR         where it keeps everything
                           (default: .livedev/cloud of the project, else livedev/cloud in the user's state folder)
@@ -183,7 +183,7 @@ function statusText(status: Omit<CloudStatus, "secretAccessKey" | "identity">): 
   const head = [
     `endpoint   ${endpoint} (pid ${pid})`,
     `account    ${accountId}, ${region}`,
-    `running    ${environments} environments, ${queued} queued`,
+    `running    ${environments === 1 ? "1 environment" : `${environments} environments`}, ${queued} queued`,
   ];
   const rows = functions.map(
     (lambda) =>

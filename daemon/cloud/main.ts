@@ -45,7 +45,11 @@ function parse() {
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (error instanceof LivedevError) {
+  if (error instanceof LivedevError && process.argv.includes("--json")) {
+    const { code, message, hint } = error;
+    console.log(JSON.stringify({ error: { code, message, ...(hint !== undefined && { hint }) } }));
+    process.exitCode = code === "cloud.usage" ? 2 : 1;
+  } else if (error instanceof LivedevError) {
     console.error(error.hint === undefined ? error.message : `${error.message} ${error.hint}`);
     process.exitCode = error.code === "cloud.usage" ? 2 : 1;
   } else {

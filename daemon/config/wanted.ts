@@ -166,5 +166,6 @@ export function unknownComponent(message: string): string | undefined {
     name,
     known.map((kind) => kind.replace("aws.", "")),
   );
-  return `livedev has no component ${name}${meant === undefined ? "." : `; did you mean ${meant}?`} It has ${known.slice(0, -1).join(", ")} and ${known.at(-1)}; other AWS resources are written as new aws.Stack("${name}", { template }), and values of theirs can be linked by new Linkable("${name}", { properties: { … } })`;
+  if (meant !== undefined) return `livedev has no component ${name}; did you mean ${meant}?`;
+  return `livedev has no component ${name}. It has ${known.slice(0, -1).join(", ")} and ${known.at(-1)}; other AWS resources are written as new aws.Stack("${name}", { template }), and values of theirs can be linked by new Linkable("${name}", { properties: { … } })`;
 }

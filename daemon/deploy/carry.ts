@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 
 import { resolveOutputs, type Text, type WantedApp, type WantedProcess } from "../../proto/app.ts";
 import type { Aws } from "../aws/aws.ts";
+import { tookSince } from "../lib/clock.ts";
 import { deployStopped } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deleteBucket, emptyBucket, putBucket } from "./bucket.ts";
@@ -169,7 +170,7 @@ export class Carrier {
     const { log, onStep } = this.#options;
     const began = performance.now();
     await work();
-    const tookMs = performance.now() - began;
+    const tookMs = tookSince(began);
     log.debug({ resource, step, tookMs }, "deployment step");
     onStep({ step, resource, tookMs });
   }

@@ -18,6 +18,7 @@ import {
   type WantedFunction,
 } from "../../proto/app.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
+import { tookSince } from "../lib/clock.ts";
 import {
   deployCycle,
   notDeployable,
@@ -143,7 +144,7 @@ export class Deploy {
       const lookup = carrier.lookup();
       return {
         steps: count,
-        tookMs: performance.now() - began,
+        tookMs: tookSince(began),
         functions: standing(prepared.standings),
         known: carrier.known(),
         outputs: (resolveOutputs(app.outputs ?? {}, lookup) ?? {}) as Record<string, unknown>,
@@ -177,7 +178,7 @@ export class Deploy {
       await carrier.run(steps, false);
       const kept = all.filter((step) => !steps.includes(step)).map(resourceOf);
       if (kept.length === 0) await file.clear();
-      return { steps: steps.length, tookMs: performance.now() - began, kept };
+      return { steps: steps.length, tookMs: tookSince(began), kept };
     });
   }
 

@@ -12,6 +12,7 @@
  * Newest wins: each change raises a generation, and a build that was begun under an older one is nobody's result.
  */
 import type { BuildError } from "../../proto/events.ts";
+import { tookSince } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
@@ -290,7 +291,7 @@ export class Code {
           ? { is: "ready", program: { bundle: result.bundle, exportPath: result.exportPath }, inputs }
           : { is: "broken", errors: result.errors, inputs };
       this.#compare(inputs, beganWall);
-      this.#onFinished({ result, tookMs: performance.now() - began, savedAt: building.savedAt });
+      this.#onFinished({ result, tookMs: tookSince(began), savedAt: building.savedAt });
       building.settled.resolve();
       return;
     }

@@ -206,7 +206,7 @@ function noHandler(project: string, handler: string, missing: readonly string[])
 
 function noExport(file: string, name: string, exported: readonly string[]): BuildError {
   const has = exported.length === 0 ? "It exports nothing." : `It exports: ${exported.join(", ")}.`;
-  return { text: `${file} has no export named "${name}". ${has}`, file };
+  return { text: `There is no export named "${name}". ${has}`, file };
 }
 
 function failed(text: string, looked: readonly string[] = []): Compiled {

@@ -4,6 +4,7 @@
  */
 import type { Answer } from "../../proto/answer.ts";
 import type { ResolvedFunction, WantedFunction } from "../../proto/app.ts";
+import { tookSince } from "../lib/clock.ts";
 import { functionsClosed, unknownFunction } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
@@ -264,7 +265,7 @@ function buildEvent(functionName: string, { result, tookMs, savedAt }: Finished)
     functionName,
     codeHash: result.bundle.hash,
     tookMs,
-    ...(savedAt !== undefined && { sinceSaveMs: performance.now() - savedAt }),
+    ...(savedAt !== undefined && { sinceSaveMs: tookSince(savedAt) }),
     bytes: result.bundle.bytes,
   } as const;
 }

@@ -14,11 +14,13 @@ import { setImmediate as turn } from "node:timers/promises";
 import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
 import type { ResolvedFunction } from "../../proto/app.ts";
 import type { BuildError } from "../../proto/events.ts";
+import { tookSince } from "../lib/clock.ts";
 import { functionsClosed } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
 import { untilAborted } from "../lib/abort.ts";
 import type { Code, Finished, Program } from "./code.ts";
+import { standsIn } from "./node-binaries.ts";
 import type { Seated, Seats } from "./seats.ts";
 import type { Spares } from "./spares.ts";
 import type { FunctionRequest, FunctionState, Limits, RecordEvent } from "./types.ts";
@@ -94,6 +96,7 @@ export class LiveFunction {
       name,
       handler,
       runtime,
+      ...(standsIn(this.#setting.node, runtime) && { node: process.version }),
       state: this.code.state,
       ...(program !== undefined && { codeHash: program.bundle.hash }),
       ...(errors !== undefined && { errors }),
@@ -353,7 +356,7 @@ export class LiveFunction {
           functionName: this.wanted.name,
           pid: worker.pid,
           codeHash: program.bundle.hash,
-          ...(savedAt !== undefined && { sinceSaveMs: performance.now() - savedAt }),
+          ...(savedAt !== undefined && { sinceSaveMs: tookSince(savedAt) }),
         }),
       );
     } catch (error) {

@@ -6,6 +6,8 @@ import { accessSync, constants, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
+import { nodeMajor } from "./esbuild-options.ts";
+
 export type NodeChoice = { readonly path: string; readonly major: number; readonly exact: boolean };
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -28,6 +30,10 @@ export function chooseNode(major: number, env: Environment = process.env, home =
   }
   return { path: process.execPath, major: ours, exact: false };
 }
+
+/** Ours runs the functions of another version's runtime. */
+export const standsIn = (path: string, runtime: string): boolean =>
+  path === process.execPath && nodeMajor(runtime) !== Number(process.versions.node.split(".")[0]);
 
 /** Where each keeps its versions, and where in one of them the program lies. */
 function managers(env: Environment, home: string): { folder: string; binary: string }[] {

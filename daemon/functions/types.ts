@@ -38,6 +38,8 @@ export type FunctionState = {
   readonly name: string;
   readonly handler: string;
   readonly runtime: string;
+  /** The version of ours, where it stands in for one of the runtime's. */
+  readonly node?: string;
   readonly state: "idle" | "building" | "ready" | "broken";
   readonly codeHash?: string;
   readonly errors?: readonly BuildError[];

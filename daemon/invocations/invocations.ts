@@ -14,7 +14,7 @@ import { randomUUID } from "node:crypto";
 import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answer.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
 import { keyText, type InvocationKey } from "../../proto/frames.ts";
-import { continuousMs } from "../lib/clock.ts";
+import { continuousMs, tookSince } from "../lib/clock.ts";
 import { LivedevError, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, Scope } from "../lib/scope.ts";
@@ -235,7 +235,7 @@ export class Invocations implements AsyncDisposable {
     }
     signal.throwIfAborted();
     if (answer === undefined) throw new Error("a local invocation came to no answer");
-    return { id, answer, durationMs: performance.now() - began };
+    return { id, answer, durationMs: tookSince(began) };
   }
 
   /**
@@ -401,7 +401,7 @@ export class Invocations implements AsyncDisposable {
         this.#options.log.error({ err: error, ...ids }, "an invocation failed inside livedevd");
       }
     }
-    const tookMs = () => performance.now() - (running.began ?? received);
+    const tookMs = () => tookSince(running.began ?? received);
     if (answer.kind === "buffered") {
       this.#answered(id, incoming, answer, tookMs(), answer.body, answer.body.length);
       // On the disk before it is on its way: after a kill it can still be delivered. A full disk holds nobody up.

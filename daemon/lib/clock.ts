@@ -6,6 +6,9 @@
  */
 import { uptime } from "node:os";
 
+/** How long ago that was, by the monotonic clock, for people and records: to the microsecond, which is all it can tell. */
+export const tookSince = (began: number): number => Math.round((performance.now() - began) * 1_000) / 1_000;
+
 export type Sources = { readonly monotonicMs: () => number; readonly sinceBootMs: () => number };
 
 /** Below this the two clocks differ by their resolution alone. */

@@ -413,7 +413,8 @@ export const cloudNotStarted = (reason: string) =>
 export const cloudNotStopped = (pid: number) =>
   new LivedevError("cloud.notStopped", `The local cloud (pid ${pid}) has not stopped within 10 seconds.`);
 
-export const cloudUsage = (message: string) => new LivedevError("cloud.usage", message, "See --help.");
+export const cloudUsage = (message: string) =>
+  new LivedevError("cloud.usage", message, "See `livedev cloud --help`.");
 
 // ---- AWS, deployment
 

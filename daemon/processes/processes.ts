@@ -3,6 +3,7 @@
  * start, stop and look at them, and none of them ends with a client.
  */
 import type { ProcessStatus } from "../../proto/rpc.ts";
+import { tookSince } from "../lib/clock.ts";
 import { processesClosed, unknownProcess } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
@@ -180,7 +181,7 @@ export class Processes implements AsyncDisposable {
     const began = performance.now();
     this.#options.record({ type: "process.logged", processName: name, lines });
     this.#all.get(name)?.lines(lines);
-    const tookMs = performance.now() - began;
+    const tookMs = tookSince(began);
     const restMs = tookMs / SHARE - tookMs;
     // Whoever prints a little now and then is not held up by a timer.
     if (restMs > 2) await new Promise((resolve) => setTimeout(resolve, restMs));

@@ -57,6 +57,9 @@ t.test("invoke takes its event from text, a file and stdin, byte for byte", asyn
     requestId: /^[\da-f-]{36}$/,
   });
 
+  const local = await rig.livedev("invoke", "MyApi", "--local", "--json");
+  t.match(local.stdout, /"durationMs":\d+(?:\.\d{1,3})?[,}]/, "no finer than a clock can tell");
+
   const queued = await rig.livedev("invoke", "MyApi", "--type", "Event");
   t.match(queued, { code: 0, stdout: "", stderr: /queued/ });
 

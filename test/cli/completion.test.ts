@@ -14,6 +14,10 @@ if (fn === undefined) throw new Error("no function");
 
 const daemon = await FakeDaemon.open({
   "function.list": () => Promise.resolve([fn, { ...fn, name: "MyQueue" }, { ...fn, name: "Other" }]),
+  "invocation.list": () =>
+    Promise.resolve([
+      { id: 12, functionName: "MyApi", requestId: "r", status: "ok", receivedAt: 0, deliveries: 1 },
+    ]),
 });
 t.teardown(() => daemon[Symbol.asyncDispose]());
 const { rig } = daemon;
@@ -58,6 +62,12 @@ t.test("commands, options, values and functions, each in its place", async (t) =
   t.same(await complete("wait", "--for", "fn:MyApi=r"), ["fn:MyApi=ready"]);
   t.same(await complete("status", "--stage", ""), ["dev"]);
   t.same(await complete("cloud", "st"), ["start", "stop", "status"]);
+  t.same(await complete("cloud", "start", "--p"), ["--project", "--port"]);
+  t.same(await complete("state", ""), ["export", "import", "help"]);
+  t.same(await complete("state", "import", "x"), [":files"]);
+  t.same(await complete("replay", "1"), ["12"]);
+  t.same(await complete("history", "--status", "ok,e"), ["ok,error", "ok,expired"]);
+  t.same(await complete("history", "--g"), []);
   t.same(await complete("completion", ""), ["bash", "zsh", "fish"]);
   t.same(await complete("invoke", "MyApi", "--file", "x"), [":files"]);
   t.same(await complete("help", "lo"), ["logs"]);

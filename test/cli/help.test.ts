@@ -72,6 +72,34 @@ for (const [name, program] of Object.entries(PROGRAMS)) {
   });
 }
 
+t.test("commands of commands explain themselves, and take mistakes, as all do", async (t) => {
+  for (const [group, verbs] of [
+    ["cloud", ["start", "stop", "status", "env", "serve"]],
+    ["state", ["export", "import"]],
+  ] as const) {
+    for (const verb of verbs) {
+      const { code, stdout } = await rig.livedev(group, verb, "--help");
+      t.equal(code, 0);
+      t.match(stdout, new RegExp(`^Usage: livedev ${group} ${verb} `));
+      t.ok(examplesIn(stdout).every((line) => line.includes(`livedev ${group} ${verb}`)));
+    }
+    t.match(await rig.livedev(group, verbs[0], "--jsn"), {
+      code: 2,
+      stderr: `Unknown option '--jsn' (Did you mean --json?)\nSee \`livedev ${group} ${verbs[0]} --help\`.\n`,
+    });
+  }
+  t.match(await rig.livedev("cloud", "strt"), { code: 2, stderr: /Did you mean start\?/ });
+  const wrong = await rig.livedev("cloud", "start", "--port", "x", "--json");
+  t.match(
+    { ...wrong, stdout: JSON.parse(wrong.stdout) as unknown },
+    {
+      code: 2,
+      stdout: { error: { code: "cloud.usage", message: /whole number/ } },
+      stderr: "",
+    },
+  );
+});
+
 t.test("outside of a project, one sentence and what to do, and no stack", async (t) => {
   const { code, stdout, stderr } = await rig.livedev("status");
   t.equal(code, 1);

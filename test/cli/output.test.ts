@@ -44,7 +44,11 @@ t.test(
             line: 3,
           },
           live: { state: "failed", message: "AWS denies this.", hint: "Ask for it." },
-          functions: [fn, { ...fn, name: "Slow", state: "broken", errors, running: 2, queued: 1 }],
+          functions: [
+            fn,
+            { ...fn, name: "Old", runtime: "nodejs99.x", node: "v20.1.0" },
+            { ...fn, name: "Slow", state: "broken", errors, running: 2, queued: 1 },
+          ],
         }),
     });
     const { code, stdout, stderr } = await daemon.rig.livedev("status");
@@ -55,6 +59,7 @@ t.test(
     t.match(stdout, /^bridge +tls:\/\/127\.0\.0\.1:4000, 1 stub connected$/m);
     t.match(stdout, /^config +livedev\.config\.ts:3: run\(\) failed: no$/m);
     t.match(stdout, /^MyApi +ready +src\/api\.handler +http:\/\/127\.0\.0\.1:9\/$/m);
+    t.match(stdout, /^Old .* nodejs99\.x under Node v20\.1\.0$/m);
     t.match(stdout, /^Slow +broken .* 2 running {2}1 queued$/m);
     t.match(stdout, /^Slow {2}src\/slow\.ts:2:13 Unexpected ";"\n {2}2 │ {3}return 1 \+;\n {4}│ {13}\^$/m);
     t.match(

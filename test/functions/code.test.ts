@@ -92,9 +92,9 @@ t.test("a handler that the file does not export is named at the build", async (t
     files: { "src/api.ts": `export const other = 1;\nexport async function main() {}` },
     functions: { Api: {}, Cjs: formats.cjs, Nothing: { handler: "src/api" }, Ruby: { runtime: "ruby3.3" } },
   });
-  const sentence = 'src/api.ts: src/api.ts has no export named "handler". It exports: main, other.';
+  const sentence = 'src/api.ts: There is no export named "handler". It exports: main, other.';
   t.equal((await rig.invoke()).error.errorMessage, sentence);
-  t.match((await rig.invoke("Cjs")).error.errorMessage, /has no export named "handler"/);
+  t.match((await rig.invoke("Cjs")).error.errorMessage, /There is no export named "handler"/);
   t.match((await rig.invoke("Nothing")).error.errorMessage, /"src\/api" names no export/);
   t.match((await rig.invoke("Ruby")).error.errorMessage, /ruby3\.3 cannot run here/);
 });

@@ -18,7 +18,7 @@ import { delimiter, dirname, join } from "node:path";
 import { pino } from "pino";
 import t, { type Test } from "tap";
 
-import { chooseNode } from "../../daemon/functions/node-binaries.ts";
+import { chooseNode, standsIn } from "../../daemon/functions/node-binaries.ts";
 import { Rig } from "./rig.ts";
 
 const OURS = Number(process.versions.node.split(".")[0]);
@@ -44,6 +44,13 @@ const LAYOUTS = {
   volta: ".volta/tools/image/node/99.9.0/bin/node",
   asdf: ".asdf/installs/nodejs/99.9.0/bin/node",
 };
+
+t.test("who asks is told where our Node stands in for one of the runtime's", (t) => {
+  t.equal(standsIn(process.execPath, "nodejs99.x"), true);
+  t.equal(standsIn(process.execPath, `nodejs${OURS}.x`), false);
+  t.equal(standsIn("/opt/node-99/bin/node", "nodejs99.x"), false);
+  t.end();
+});
 
 for (const [manager, path] of Object.entries(LAYOUTS)) {
   t.test(
