@@ -53,7 +53,7 @@ const complete = async (...line: readonly string[]) =>
 
 t.test("commands, options, values and functions, each in its place", async (t) => {
   t.same(await complete("in"), ["init", "invoke"]);
-  t.same((await complete("")).slice(0, 3), ["init", "status", "invoke"]);
+  t.same((await complete("")).slice(0, 3), ["init", "dev", "status"]);
   t.same(await complete("history", "--st"), ["--stage", "--status"]);
   t.same(await complete("invoke", ""), ["MyApi", "MyQueue", "Other"]);
   t.same(await complete("invoke", "My"), ["MyApi", "MyQueue"]);
