@@ -27,11 +27,22 @@ if [ ! -d "$parts/sst/node_modules/sst" ]; then
 fi
 export LIVEDEV_SST="$parts/sst/node_modules/sst"
 
+# The packages of examples/web's frontends, and Go for its service: its test runs the example with them.
+for frontend in web docs; do
+  if ! cmp -s "examples/web/$frontend/package.json" "$parts/web/$frontend/package.json" || [ ! -d "$parts/web/$frontend/node_modules" ]; then
+    mkdir -p "$parts/web/$frontend" && cp "examples/web/$frontend/package.json" "$parts/web/$frontend/"
+    (cd "$parts/web/$frontend" && npm install --silent --no-audit --no-fund)
+  fi
+done
+export LIVEDEV_WEB="$parts/web"
+export GOCACHE="$parts/go-cache"
+
 # Shells whose completion is tried, and databases that functions are linked to.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
   missing=()
   for package in zsh fish tmux redis-server; do command -v "$package" > /dev/null || missing+=("$package"); done
   command -v psql > /dev/null && command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing+=(postgresql)
+  command -v go > /dev/null || missing+=(golang-go)
   if [ "${#missing[@]}" -gt 0 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
@@ -65,3 +76,6 @@ if [ "$(uname -sm)" = "Linux x86_64" ]; then
   wait "$node_22"
   export LIVEDEV_NODES="$parts/nodes"
 fi
+
+# Compiled beforehand, its libraries are not what a test waits for.
+if command -v go > /dev/null; then (cd examples/web/clock && go build -o /dev/null .); fi

@@ -1,6 +1,6 @@
 /** What not every machine has (scripts/parts.sh), and why a test that needs it is skipped where it is missing. */
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { ROOT } from "./rig.ts";
 
@@ -34,3 +34,11 @@ export const REDIS_SERVER = program("redis-server");
 export const redisMissing = missing(REDIS_SERVER, "Redis");
 export const TMUX = program("tmux");
 export const tmuxMissing = missing(TMUX, "tmux");
+
+/** The packages of examples/web's frontends, as npm installs them. */
+export const WEB = process.env["LIVEDEV_WEB"] ?? join(ROOT, ".parts", "web");
+/** And Go, for its service. */
+const GO = program("go", ["/usr/local/go/bin", "/usr/lib/go/bin"]);
+export const goFolder = dirname(GO);
+export const webMissing =
+  missing(join(WEB, "docs", "node_modules", "astro"), "the frontends' packages") || missing(GO, "Go");

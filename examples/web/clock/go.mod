@@ -1,0 +1,3 @@
+module livedev.example/clock
+
+go 1.19
