@@ -13,6 +13,7 @@ import type { Output } from "./ring.ts";
 import { Supervised, type Surroundings } from "./supervised.ts";
 import type { Screen } from "./terminal.ts";
 import { Terminals } from "./terminals.ts";
+import { Turns } from "./turns.ts";
 import { DEFAULT_LIMITS, type Limits, type ProcessEvent, type RunnableProcess } from "./types.ts";
 import { Meter } from "./meter.ts";
 
@@ -73,6 +74,7 @@ export class Processes implements AsyncDisposable {
       record,
       changed: () => this.#changed(),
       linksReady: (name, signal, waiting) => this.#linksReady(name, signal, waiting),
+      turns: new Turns(),
       lastUrl: (name) => this.#urls[name],
       answersAt: (name, url) => this.#answersAt(name, url),
       log,

@@ -72,7 +72,7 @@ export class Readiness {
 }
 
 /** A service without a URL says nothing that could be waited for; a frontend prints its address. */
-const isFrontend = (kind: ProcessKind): boolean =>
+export const isFrontend = (kind: ProcessKind): boolean =>
   kind !== "aws.Service" && kind !== "DevCommand" && kind !== "aws.Postgres" && kind !== "aws.Redis";
 
 async function answering(port: number, signal: AbortSignal): Promise<void> {

@@ -27,10 +27,11 @@ import type { Leftovers } from "../runtime/leftovers.ts";
 import { MARK } from "../runtime/marks.ts";
 import { processEnvironment } from "./environment.ts";
 import { answers, holderOf } from "./ports.ts";
-import { portOf, Readiness } from "./readiness.ts";
+import { isFrontend, portOf, Readiness } from "./readiness.ts";
 import type { Exit } from "./terminal.ts";
 import type { Running, Terminals } from "./terminals.ts";
 import type { Root } from "./tree.ts";
+import type { Turns } from "./turns.ts";
 import type { Limits, ProcessEvent, RunnableProcess } from "./types.ts";
 
 /** What it needs of the room it is in. */
@@ -45,6 +46,7 @@ export type Surroundings = {
   changed(): void;
   /** Settles when nothing that it links to is on its way up any more; tells what it waits for. */
   linksReady(name: string, signal: AbortSignal, waiting: (why: string) => void): Promise<void>;
+  readonly turns: Turns;
   /** Where it answered last, also before this daemon. */
   lastUrl(name: string): string | undefined;
   answersAt(name: string, url: string): void;
@@ -241,8 +243,21 @@ export class Supervised {
     await this.#sweeping;
     await this.#around.linksReady(this.#wanted.name, signal, waiting);
     await this.#portFree(signal, waiting);
+    const done = await this.#turn(signal);
     signal.throwIfAborted();
-    await this.#run(given);
+    try {
+      await this.#run(given, done);
+    } catch (error) {
+      done();
+      throw error;
+    }
+  }
+
+  /** Of those that choose their ports. */
+  async #turn(signal: AbortSignal): Promise<() => void> {
+    const { url, kind } = this.#wanted;
+    if (url !== undefined || !isFrontend(kind)) return () => {};
+    return this.#around.turns.take(portOf(this.url) ?? Number.MAX_SAFE_INTEGER, signal);
   }
 
   /** A stranger who answers there would be taken for it. */
@@ -260,7 +275,8 @@ export class Supervised {
     }
   }
 
-  async #run(given: AbortController): Promise<void> {
+  /** `placed` is called when it has its port, or has ended. */
+  async #run(given: AbortController, placed: () => void): Promise<void> {
     const wanted = this.#wanted;
     const { project, machine, terminals, leftovers } = this.#around;
     const cwd = join(project, wanted.directory);
@@ -294,11 +310,12 @@ export class Supervised {
     };
     this.#runs += 1;
     this.#record({ type: "process.started", processName: wanted.name, pid });
+    run.over.signal.addEventListener("abort", placed, { once: true });
     void running.exited.then((exit) => this.#exited(run, exit));
     this.#enter({ name: "starting", run });
     // Stopped while the system started it.
     if (given.signal.aborted) return void this.#stopRunning(run, "stop");
-    this.#awaitReady(run);
+    this.#awaitReady(run, placed);
   }
 
   /** Most programs that choose a port begin with this one. */
@@ -307,7 +324,7 @@ export class Supervised {
     return port === undefined ? {} : { PORT: String(port) };
   }
 
-  #awaitReady(run: Run): void {
+  #awaitReady(run: Run, placed: () => void): void {
     const { name } = this.#wanted;
     const onUrl = (url: string) => {
       this.#url = url;
@@ -316,6 +333,7 @@ export class Supervised {
     };
     run.readiness.wait(run.over.signal, onUrl).then(
       () => {
+        placed();
         if (this.#state.name !== "starting" || this.#state.run !== run) return;
         const { url } = this;
         this.#record({

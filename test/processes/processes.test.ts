@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 
 import t from "tap";
 
-import { alive, freePort, open, until, wanted } from "./rig.ts";
+import { alive, freePort, open, until, wanted, type Rig } from "./rig.ts";
 
 const SERVER = (port: number | string) =>
   `node -e 'require("http").createServer((q, s) => s.end("hello")).listen(${port}, "127.0.0.1", function () { console.log("at http://localhost:" + this.address().port + "/") })'`;
@@ -172,6 +172,30 @@ void t.test("a restarted frontend gets its old port", async (t) => {
     rig.events.filter((event) => event.type === "process.ready").map((event) => event.url),
     [url, url],
   );
+});
+
+void t.test("frontends that choose their ports keep them, also when both start at once", async (t) => {
+  const first = await freePort();
+  // As Vite does: the first port that is free.
+  const chooses = `node -e 'const listen = (port) => require("http").createServer((q, s) => s.end("hello")).on("error", () => listen(port + 1)).listen(port, "127.0.0.1", () => console.log("at http://localhost:" + port + "/")); listen(${first})'`;
+  const apps = ["Web", "Admin"].map((name) => wanted(name, chooses, { kind: "aws.StaticSite" }));
+  const urlsOf = async (rig: Rig, times: number) => {
+    const ready = () => rig.events.filter((event) => event.type === "process.ready");
+    await until(() => ready().length === 2 * times, `ready ${times} times`);
+    return Object.fromEntries((await rig.processes.list()).map(({ name, url }) => [name, url]));
+  };
+  const rig = await open(t);
+  rig.processes.apply(apps);
+  const before = await urlsOf(rig, 1);
+  t.equal(new Set(Object.values(before)).size, 2);
+  for (const { pid } of await rig.processes.list()) process.kill(-(pid ?? 0), "SIGKILL");
+  t.same(await urlsOf(rig, 2), before, "both crashed");
+  const { urls } = rig;
+  await rig.processes[Symbol.asyncDispose]();
+
+  const next = await open(t, { urls });
+  next.processes.apply([...apps].reverse());
+  t.same(await urlsOf(next, 1), before, "another daemon, another order");
 });
 
 void t.test("the second client sees the same screen, and goes on where it stands", async (t) => {
