@@ -581,10 +581,7 @@ t.test("a refusal names file, line, component, property and what to write", asyn
       `new aws.Bucket("A").notify({ notifications: [] });`,
       /run\(\) failed: Bucket\.notify is not carried out\. Write the notification into an aws\.Stack/,
     ],
-    [
-      `new aws.Buckett("A");`,
-      /livedev has no component Buckett; did you mean Bucket\?$/m,
-    ],
+    [`new aws.Buckett("A");`, /livedev has no component Buckett; did you mean Bucket\?$/m],
   ];
   for (const [body, expected] of cases) {
     const { message, file, line } = bad(await load(t, { "livedev.config.ts": configOf(body) }));

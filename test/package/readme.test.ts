@@ -104,8 +104,8 @@ t.test("the control API by curl", async (t) => {
 });
 
 t.test("the client in TypeScript follows invocations and broken builds", async (t) => {
-  rig.save("watch.mts", block(SCRIPTS, "ts"));
-  const watch = start(join(ROOT, "node_modules", ".bin", "tsx"), "watch.mts");
+  rig.save("watch.mjs", block(SCRIPTS, "ts"));
+  const watch = start(process.execPath, "watch.mjs");
   let shown = "";
   let wake = () => {};
   const ended = new Promise<void>((resolve) => {
