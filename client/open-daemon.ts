@@ -29,6 +29,7 @@ import {
   stateUnwritable,
 } from "./errors.ts";
 import { withoutInherited } from "./inherited.ts";
+import { notInspected } from "./inspect.ts";
 import { DAEMON_PROGRAM } from "./programs.ts";
 
 /** `opened`: ours answers. `elsewhere`: another client's or another daemon is on its way. */
@@ -71,6 +72,7 @@ async function run(place: Place, signal: AbortSignal): Promise<Opened> {
   try {
     child = spawn(process.execPath, daemonArguments(place), {
       cwd: place.project,
+      env: notInspected(),
       detached: true,
       // Its log it writes by itself; these are for what Node prints when it dies.
       stdio: withoutInherited(["ignore", log, log, "ipc"]),

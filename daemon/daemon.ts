@@ -10,6 +10,7 @@ import { randomUUID } from "node:crypto";
 import { chmod, mkdir, realpath, writeFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { setTimeout as wait } from "node:timers/promises";
 
 import type { WantedApp, WantedFunction } from "../proto/app.ts";
@@ -29,6 +30,7 @@ import { answerToKnock, makeKnock } from "./credentials/knock.ts";
 import { LocalSecrets } from "./credentials/local-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
+import { Debugging, type KeptDebugging } from "./debugging.ts";
 import { Functions } from "./functions/functions.ts";
 import { writeEnvTypes } from "./env-types.ts";
 import {
@@ -42,18 +44,17 @@ import {
 } from "./home.ts";
 import { Invocations, type Run } from "./invocations/invocations.ts";
 import {
-  LivedevError,
   codeOf,
   configBroken,
   daemonTaken,
+  LivedevError,
   messageOf,
   neverConfigured,
-  noWayForStubs,
   notConfigured,
   notOneProcess,
   secretsMissing,
-  stageMoved,
   stubMissing,
+  noWayForStubs,
   unknownFunction,
 } from "./lib/errors.ts";
 import { untilAborted } from "./lib/abort.ts";
@@ -107,11 +108,10 @@ type Kept = {
   readonly outputs: Readonly<Record<string, unknown>>;
   /** By name: where each frontend or service answered last. */
   readonly urls: Readonly<Record<string, string>>;
+  /** Whether debuggers may attach, and where: also after a kill. */
+  readonly debugging: KeptDebugging;
   /** Of the last good config: the stage can be removed when none loads any more. */
   readonly removable: Removable;
-  /** Where the last deployment stands, and where else a person was told that it would be left behind. */
-  readonly standsAt: Place | null;
-  readonly movesTo: string;
 };
 
 type Removable = Place & Pick<WantedApp, "protect" | "removal">;
@@ -163,6 +163,7 @@ export class Daemon {
   #invocations!: Invocations;
   #processes!: Processes;
   #bridge!: Bridge;
+  #debugging!: Debugging;
   #config!: Config;
   #watch!: Watch;
 
@@ -256,6 +257,7 @@ export class Daemon {
         record,
         onInputs: () => this.#inputsChanged(),
         onRefused: this.#refusals.at("a worker's Runtime API"),
+        debugger: (name) => this.#debugging?.attachedTo(name),
         log: log("functions"),
       }),
     );
@@ -281,6 +283,22 @@ export class Daemon {
         },
         machine: process.env,
         log: log("processes"),
+      }),
+    );
+    this.#debugging = this.#scope.use(
+      await Debugging.open({
+        secret: this.#key.key,
+        kept: this.#kept.get("debugging"),
+        keep: (debugging) => this.#kept.set({ debugging }),
+        functions: () => this.#debuggable(),
+        onAttached: () => this.#functions.debuggerChanged(),
+        onPaused: ({ requestId }) => this.#invocations.hold(requestId),
+        onResumed: ({ requestId }) => this.#invocations.goOn(requestId),
+        say: (functionName, text) =>
+          void store.record({ type: "function.logged", functionName, stream: "stderr", text }),
+        onTimeouts: () => this.#timeoutsChanged(),
+        onRefused: this.#refusals.at("the inspector"),
+        log: log("debug"),
       }),
     );
     this.#bridge = this.#scope.use(await this.#openBridge(record));
@@ -351,6 +369,10 @@ export class Daemon {
   /** Of the last good config, also before this daemon has loaded one. */
   get homeKind(): WantedApp["home"] {
     return this.#app?.home ?? this.#kept.get("home") ?? "local";
+  }
+
+  get debugging(): Debugging {
+    return this.#debugging;
   }
 
   get invocations(): Invocations {
@@ -462,7 +484,7 @@ export class Daemon {
   /** Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on. */
   #forgetLive(): void {
     try {
-      this.#kept.set({ live: false });
+      this.#kept.set({ live: false, debugging: undefined });
     } catch (error) {
       // A full disk, a state folder that is gone: no reason to stay.
       this.#log.warn({ reason: messageOf(error) }, "the next daemon will go live by itself");
@@ -529,6 +551,19 @@ export class Daemon {
       );
     });
     await Promise.race([asked, wait(CREDENTIALS_WAIT_MS, undefined, { ref: false })]);
+  }
+
+  /** Where the handlers lie, as a debugger shows them. */
+  #debuggable(): { readonly name: string; readonly url: string }[] {
+    return (this.#app?.functions ?? []).map(({ name, handler }) => ({
+      name,
+      url: pathToFileURL(join(this.project, handler)).href,
+    }));
+  }
+
+  /** Raised for debugging, or put back. What went wrong stands in the status. */
+  async #timeoutsChanged(): Promise<void> {
+    if (this.#wantLive) await this.#deploying.run();
   }
 
   // ---- the config, and what follows from it
@@ -846,15 +881,14 @@ export class Daemon {
     this.#live = { state: "deploying" };
     try {
       const home = await this.openHome();
-      this.#notMoved(app, byHand !== undefined);
       await home.hold(false);
       if (app.home === "aws" && app.endpoint === undefined) throw noWayForStubs();
       // By itself nothing is taken away: a function that is commented out for a minute keeps its URL.
-      const { steps, tookMs, functions, known } = await home.deploy.apply(app, {
+      const { steps, tookMs, functions, known } = await home.deploy.apply(this.#debugging.deployable(app), {
         replaceCode: byHand?.replaceCode ?? false,
         keepRemoved: byHand === undefined,
       });
-      this.#stands(app, functions, known);
+      this.#stands(functions, known);
       this.#live = before.state === "live" ? before : { state: "live", since: Date.now() };
       this.#applyFunctions();
       this.#processesRun ||= this.#processesWanted;
@@ -875,8 +909,7 @@ export class Daemon {
     }
   }
 
-  #stands(app: Place, functions: Deployed, known: Readonly<Record<string, unknown>>): void {
-    this.#kept.set({ standsAt: placeOf(app) });
+  #stands(functions: Deployed, known: Readonly<Record<string, unknown>>): void {
     this.#deployed = functions;
     // Passwords and secrets stand in the stage's own state; a file of ours need not hold them too.
     this.#outputs = known;
@@ -900,12 +933,11 @@ export class Daemon {
   deploy(signal: AbortSignal): Promise<DeployResult> {
     return this.#change(signal, async () => {
       const app = await this.#releaseApp();
-      this.#notMoved(app, true);
       const home = await this.openHome(app);
       await this.#secretsFor(app);
       await home.hold(false);
       const result = await home.deploy.apply(app, { mode: "release", signal });
-      this.#stands(app, result.functions, result.known);
+      this.#stands(result.functions, result.known);
       this.store.record({ type: "deploy.finished", tookMs: result.tookMs, urls: urlsOf(result.known) });
       const outputs = Object.entries(result.outputs).map(([name, value]): [string, unknown] => [
         name,
@@ -926,8 +958,7 @@ export class Daemon {
       const home = await this.openHome(place);
       await home.hold(false);
       const removed = await home.deploy.remove({ functions: [], ...place }, { signal });
-      this.#stands(place, {}, {});
-      this.#kept.set({ standsAt: null });
+      this.#stands({}, {});
       if (removed.kept.length === 0) await home.forget();
       this.store.record({ type: "deploy.finished", tookMs: removed.tookMs, urls: {} });
       return removed;
@@ -940,19 +971,6 @@ export class Daemon {
     const none = app.home === "local" && app.endpoint === undefined;
     if (none || (this.#wantLive && app.functions.every(({ dev }) => dev))) return [];
     return (await this.openHome()).deploy.cloudLogs(query);
-  }
-
-  /**
-   * Under another name, or in another region, nothing of what was deployed is found: it would stand there unknown. A
-   * person is told once, and goes on by asking again. @throws LivedevError `stage.moved`
-   */
-  #notMoved(app: Place, byHand: boolean): void {
-    const before = this.#kept.get("standsAt");
-    const now = JSON.stringify(placeOf(app));
-    if (before === undefined || before === null || JSON.stringify(placeOf(before)) === now) return;
-    if (byHand && this.#kept.get("movesTo") === now) return;
-    if (byHand) this.#kept.set({ movesTo: now });
-    throw stageMoved(where(before), where(app));
   }
 
   async state(): Promise<StageState | undefined> {
@@ -1074,16 +1092,3 @@ async function keepOutOfGit(folder: string): Promise<void> {
     if (codeOf(error) !== "EEXIST") throw error;
   });
 }
-
-/** What its resources are found by. Who of a team asks, by a profile, does not count. */
-const placeOf = ({ name, stage, home, region, endpoint }: Place): Place => ({
-  name,
-  stage,
-  home,
-  region,
-  ...(endpoint !== undefined && { endpoint }),
-});
-
-/** For people. */
-const where = ({ name, stage, home, region, endpoint }: Place): string =>
-  `${name}/${stage} (${endpoint ?? (home === "local" ? "the local cloud" : `AWS in ${region}`)})`;

@@ -44,6 +44,16 @@ export function methods(daemon: Daemon): MethodTable {
       return { pid: process.pid };
     },
 
+    "debug.on": ({ port, maxTimeout }) =>
+      daemon.debugging.on({
+        ...(port !== undefined && { port }),
+        ...(maxTimeout !== undefined && { maxTimeout }),
+      }),
+
+    "debug.off": () => daemon.debugging.off(),
+
+    "debug.status": async () => daemon.debugging.status,
+
     "daemon.doctor": async () => [
       ...diagnose(daemon, await daemon.status()),
       ...refused(await daemon.refusals()),

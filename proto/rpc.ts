@@ -191,6 +191,18 @@ const processStatus = z.object({
 
 const processName = { name: z.string() };
 
+const debugging = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("off") }),
+  z.object({
+    state: z.literal("on"),
+    port: z.int(),
+    waiting: z.string().optional().describe("Why the port does not listen yet; tried until it does."),
+    maxTimeout: z.boolean().describe("Whether deployed time-outs are raised meanwhile."),
+    sessions: z.int().describe("Debuggers that are attached."),
+    workers: z.array(z.object({ functionName: z.string(), pid: z.int(), paused: z.boolean() })),
+  }),
+]);
+
 const none = z.strictObject({});
 
 export const RPC = {
@@ -330,6 +342,23 @@ export const RPC = {
         .describe("What must not be in the command's environment; a `*` at the end stands for any rest."),
     }),
   },
+  "debug.on": {
+    summary: "Opens the port that debuggers attach to; on another port where one is given.",
+    params: z.strictObject({
+      port: z.int().min(0).max(65_535).optional().describe("9229, or the one that it has, where absent."),
+      maxTimeout: z
+        .boolean()
+        .optional()
+        .describe("Raises the deployed functions' time-outs to what AWS allows, until debugging is off."),
+    }),
+    result: debugging,
+  },
+  "debug.off": {
+    summary: "Closes it; workers run on without. Raised time-outs are put back.",
+    params: none,
+    result: debugging,
+  },
+  "debug.status": { summary: "Who debugs what now.", params: none, result: debugging },
   "function.list": { summary: "The app's functions.", params: none, result: z.array(functionStatus) },
   "function.invoke": {
     summary: "Invokes a deployed function through AWS (or the local cloud), the whole way.",

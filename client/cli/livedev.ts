@@ -3,6 +3,7 @@ import { attachCommand } from "./attach.ts";
 import { Cli } from "./cli.ts";
 import { cloudCommand } from "./cloud.ts";
 import { completionCommand } from "./completion.ts";
+import { debugCommand } from "./debug.ts";
 import { deployCommand } from "./deploy.ts";
 import { devCommand } from "./dev.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -48,6 +49,7 @@ await new Cli("livedev").main(
     removeCommand,
     stateCommand,
     secretCommand,
+    debugCommand,
     runAsCommand,
     envCommand,
     waitCommand,

@@ -15,9 +15,11 @@ import { connect } from "../connect.ts";
 import { isAlive, locate, type Place } from "../discovery.ts";
 import { alreadyRunning, daemonDied, daemonProgramMissing, LivedevError, messageOf } from "../errors.ts";
 import { daemonArguments, makeStateDir } from "../open-daemon.ts";
+import { notInspected } from "../inspect.ts";
 import { DAEMON_PROGRAM } from "../programs.ts";
 import { printError, type Cli } from "./cli.ts";
 import { daemonLine } from "./daemon-line.ts";
+import { inspectIfAsked } from "./debug.ts";
 import { EXIT } from "./exit.ts";
 import { goLive, printLive } from "./live.ts";
 import { note } from "./output.ts";
@@ -40,6 +42,7 @@ export function runCommand(cli: Cli): Command {
       makeStateDir(place);
       const child = spawn(process.execPath, [...daemonArguments(place), "--echo"], {
         cwd: place.project,
+        env: notInspected(),
         detached: true,
         stdio: ["ignore", "pipe", "pipe", "ipc"],
       });
@@ -61,6 +64,7 @@ export function runCommand(cli: Cli): Command {
 async function live(options: StartOptions, child: ChildProcess, signals: Signals): Promise<void> {
   try {
     await using client = await connect({ ...options, open: false });
+    await inspectIfAsked(client, options);
     printLive(client, await goLive(client, options, signals.first), options.json);
   } catch (error) {
     if (signals.first.aborted) return;

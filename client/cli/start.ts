@@ -5,6 +5,7 @@ import type { DaemonStatus } from "../../proto/rpc.ts";
 import type { LivedevClient } from "../client.ts";
 import { connect } from "../connect.ts";
 import type { Cli, Common } from "./cli.ts";
+import { inspectIfAsked, withInspect, type InspectOptions } from "./debug.ts";
 import { goLive, printLive } from "./live.ts";
 import { note } from "./output.ts";
 import { brokenText } from "./status.ts";
@@ -12,7 +13,7 @@ import { brokenText } from "./status.ts";
 /** First builds take tens of milliseconds each; who has hundreds of functions need not wait for the last. */
 const BUILDS_MS = 2_000;
 
-export type StartOptions = Common & { readonly yes?: boolean; readonly takeOver?: boolean };
+export type StartOptions = Common & InspectOptions & { readonly yes?: boolean; readonly takeOver?: boolean };
 
 export function startCommand(cli: Cli): Command {
   return withYes(
@@ -23,6 +24,7 @@ export function startCommand(cli: Cli): Command {
         ["livedevd start", "the project you are in, on your own stage"],
         ["livedevd start --stage pr-12", "another stage"],
         ["livedevd start --take-over", "a stage that another machine holds"],
+        ["livedevd start --inspect", "VS Code and Chrome attach to port 9229"],
         ["livedevd start --json", "the last line: { urls, pid, stage, project, steps, tookMs }"],
       ],
     ),
@@ -31,6 +33,7 @@ export function startCommand(cli: Cli): Command {
 
 export async function startAndGoLive(cli: Cli, options: StartOptions): Promise<void> {
   await using client = await connect({ ...options, signal: cli.signal });
+  await inspectIfAsked(client, options);
   printLive(client, await goLive(client, options, cli.signal), options.json);
   // Live it is all the same: what is mended answers with the next event.
   const broken = brokenText(await whenBuilt(client, cli.signal));
@@ -52,7 +55,7 @@ async function whenBuilt(client: LivedevClient, signal: AbortSignal): Promise<Da
 }
 
 export function withYes(command: Command): Command {
-  return command
+  return withInspect(command)
     .option("-y, --yes", "agree that stubs replace deployed code, which is asked the first time")
     .option("--take-over", "take the stage from the machine that holds it; what runs there finishes there");
 }

@@ -40,8 +40,8 @@ export async function readAll(
     thorough,
   });
   const things = [
-    ...(askBuckets ? await readBuckets(calls, of, buckets, { begun, thorough }) : []),
-    ...(askStacks ? await readStacks(calls, of, thorough) : []),
+    ...(askBuckets ? await readBuckets(calls, of, buckets, begun) : []),
+    ...(askStacks ? await readStacks(calls, of) : []),
   ];
   return { ...read, things };
 }

@@ -1,7 +1,6 @@
 /** Deployed, wanted → steps. Pure: nothing is asked, nothing done; the same two give the same steps. */
 import { changes, type Change, type LambdaFacts } from "./changes.ts";
 import type { WantedLambda } from "./stubs.ts";
-import { thingChanges } from "./thing-changes.ts";
 import type { DeployedThing, WantedThing } from "./things.ts";
 
 /** What stands in AWS and is tagged as this stage's. */
@@ -103,10 +102,9 @@ function thingSteps(
       const found = standing.get(key(thing));
       if (found === undefined) return [{ resource: "thing", action: "create", thing }];
       if (found.hash !== thing.hash) return [{ resource: "thing", action: "update", thing }];
-      const drifted = thingChanges(thing, found.facts);
-      return drifted.length === 0
+      return found.broken === undefined
         ? []
-        : [{ resource: "thing", action: "update", thing, drift: true, changes: drifted }];
+        : [{ resource: "thing", action: "update", thing, drift: true, changes: [{ what: found.broken }] }];
     }),
   ];
 }

@@ -13,6 +13,7 @@ import { Processes } from "../runtime/processes.ts";
 import { Builds } from "./builds.ts";
 import { Bundler } from "./bundler.ts";
 import { Code, type Finished } from "./code.ts";
+import type { Debugger } from "./debugger.ts";
 import { nodeMajor } from "./esbuild-options.ts";
 import { Gate } from "./gate.ts";
 import { LiveFunction, type Seat } from "./live-function.ts";
@@ -43,6 +44,8 @@ export type FunctionsOptions = {
   readonly onInputs?: () => void;
   /** Told why a worker's port refused a call that was not its worker's. */
   readonly onRefused?: (reason: string) => void;
+  /** A debugger that is attached to the function now. */
+  readonly debugger?: (functionName: string) => Debugger | undefined;
   readonly limits?: Partial<Limits>;
   /** The daemon's own environment; a few variables of it reach workers. */
   readonly machine?: Readonly<Record<string, string | undefined>>;
@@ -157,6 +160,11 @@ export class Functions implements AsyncDisposable {
     return this.#known(request.functionName).run(request, signal);
   }
 
+  /** A debugger was attached, or went. */
+  debuggerChanged(): void {
+    for (const live of this.#functions.values()) live.debuggerChanged();
+  }
+
   states(): FunctionState[] {
     return [...this.#functions.values()].map(({ state }) => state);
   }
@@ -201,6 +209,7 @@ export class Functions implements AsyncDisposable {
         seats: this.#seats,
         spares: this.#spares,
         limits: this.#limits,
+        debugger: this.#options.debugger ?? (() => undefined),
         machine: this.#machine,
         record,
         log,

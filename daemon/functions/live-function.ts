@@ -19,8 +19,10 @@ import { functionsClosed } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
 import { untilAborted } from "../lib/abort.ts";
+import type { ExecutionEnvironment } from "../runtime/environment.ts";
 import type { Code, Finished, Program } from "./code.ts";
 import { standsIn } from "./node-binaries.ts";
+import type { Debugger } from "./debugger.ts";
 import type { Seated, Seats } from "./seats.ts";
 import type { Spares } from "./spares.ts";
 import type { FunctionRequest, FunctionState, Limits, RecordEvent } from "./types.ts";
@@ -33,6 +35,8 @@ export type LiveFunctionOptions = {
   readonly seats: Seats<Seat>;
   readonly spares: Spares;
   readonly limits: Limits;
+  /** Undefined while none is attached. */
+  readonly debugger: (functionName: string) => Debugger | undefined;
   readonly machine: Readonly<Record<string, string | undefined>>;
   readonly record: RecordEvent;
   readonly log: Log;
@@ -111,6 +115,12 @@ export class LiveFunction {
     void this.#dropUseless();
   }
 
+  /** A debugger came, or went: workers that have an inspector, or have none, are others than those that are wanted. */
+  debuggerChanged(): void {
+    void this.#dropUseless();
+    this.#fill();
+  }
+
   /** Rejects with the signal's reason. */
   async run(request: FunctionRequest, signal: AbortSignal): Promise<Answer> {
     // Also of this function's own end.
@@ -162,6 +172,8 @@ export class LiveFunction {
   built({ result, savedAt }: Finished): void {
     const leaving = this.#dropUseless();
     if (result.kind !== "built" || !this.inUse || this.#quiet !== undefined) return;
+    // Its init code would stop at a breakpoint that nobody waits at, or have run before an event could.
+    if (this.#debugger !== undefined) return;
     // Whoever waits for this build starts a worker for it; and the same code as before has one already.
     if (this.#seeking > 0 || this.#idle.length + this.#ahead.size > 0) return;
     const { bundle, exportPath } = result;
@@ -191,11 +203,13 @@ export class LiveFunction {
 
   async #turn(request: FunctionRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#running < this.#options.limits.concurrency) {
+    if (this.#running < this.#most) {
       this.#running += 1;
       return;
     }
     request.position("queued");
+    const waits = this.#debugger?.waits;
+    if (waits !== undefined) void request.logged({ stream: "stderr", text: waits });
     const place = deferred<void>();
     this.#waiting.push(place);
     try {
@@ -208,11 +222,32 @@ export class LiveFunction {
     }
   }
 
+  get #debugger(): Debugger | undefined {
+    return this.#options.debugger(this.wanted.name);
+  }
+
+  /** Invocations at once. */
+  get #most(): number {
+    const { limits } = this.#options;
+    return Math.min(limits.concurrency, this.#debugger?.concurrency ?? Infinity);
+  }
+
   #leave(): void {
-    const next = this.#waiting.shift();
+    // A debugger that came or went changed how many there may be.
+    const next = this.#running > this.#most ? undefined : this.#waiting.shift();
     if (next !== undefined) return next.resolve();
     this.#running -= 1;
+    this.#fill();
     if (this.#running === 0) this.#quiet?.resolve();
+  }
+
+  #fill(): void {
+    while (this.#running < this.#most) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#running += 1;
+      next.resolve();
+    }
   }
 
   // ---- workers
@@ -297,16 +332,7 @@ export class LiveFunction {
       const { name } = this.wanted;
       const { settings, aws, environment } = this.#variables();
       const startedAt = performance.now();
-      const spare = await spares.take(
-        this.#setting.node,
-        {
-          type: "load",
-          cwd: project,
-          env: environment,
-          handler: { file: bundle.file, export: exportPath },
-        },
-        readAtStart(this.wanted.environment),
-      );
+      const spare = await spares.take(this.#setting.node, readAtStart(this.wanted.environment));
       const worker = new Worker({
         environment: spare.environment,
         program,
@@ -320,12 +346,37 @@ export class LiveFunction {
       spare.listen((line) => worker.print(line));
       this.#workers.add(worker);
       record({ type: "worker.started", functionName: name, pid: worker.pid, codeHash: bundle.hash });
+      void this.#attached(worker, spare.environment).then(() =>
+        spare.load({
+          type: "load",
+          cwd: project,
+          env: environment,
+          handler: { file: bundle.file, export: exportPath },
+        }),
+      );
       return worker;
     } catch (error) {
       seats.free(this);
       bundle.release();
       throw error;
     }
+  }
+
+  /** A debugger gets the process before its code does, so that it can stop in what runs at load. */
+  async #attached(worker: Worker, environment: ExecutionEnvironment): Promise<void> {
+    const attached = this.#debugger;
+    if (attached === undefined) return;
+    const address = await environment.inspect();
+    if (address === undefined) return;
+    const { pid, program } = worker;
+    await attached.adopt({
+      functionName: this.wanted.name,
+      pid,
+      address,
+      file: program.bundle.file,
+      ended: environment.exited.then(() => undefined),
+      requestId: () => worker.requestId,
+    });
   }
 
   #ended(
@@ -370,7 +421,8 @@ export class LiveFunction {
     if (this.#isUseless(worker)) return void worker.end(this.#quiet === undefined ? "replaced" : "closed");
     this.#ahead.add(worker);
     const late = setTimeout(() => {
-      if (this.#ahead.has(worker)) void worker.end("stopped");
+      // At a breakpoint in its init code it computes nothing.
+      if (this.#ahead.has(worker) && this.#debugger === undefined) void worker.end("stopped");
     }, INIT_MS);
     late.unref();
     const init = await worker.ready;
@@ -467,7 +519,12 @@ export class LiveFunction {
     const { project, machine } = this.#options;
     const { wanted, app, node } = this.#setting;
     const { settings, aws } = variablesFor({ wanted, app, project, machine, sandbox: this.#sandbox });
-    return { settings: JSON.stringify([node, settings]), aws, environment: { ...settings, ...aws } };
+    const inspected = this.#debugger !== undefined;
+    return {
+      settings: JSON.stringify([node, settings, inspected]),
+      aws,
+      environment: { ...settings, ...aws },
+    };
   }
 }
 

@@ -6,12 +6,15 @@ import { messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { ExecutionEnvironment, type OutputLine } from "../runtime/environment.ts";
+import { INSPECTABLE } from "../runtime/inspector.ts";
 import type { Leftovers } from "../runtime/leftovers.ts";
 import type { Processes } from "../runtime/processes.ts";
 import type { Load } from "../runtime/runner/spare.ts";
 
 export type Spare = {
   readonly environment: ExecutionEnvironment;
+  /** Once: from then on it is this function's. */
+  load(what: Load): void;
   /** Whom its output goes to, from now on; until then it prints nothing of anybody's. */
   listen(print: (line: OutputLine) => void | Promise<void>): void;
 };
@@ -46,11 +49,10 @@ export class Spares {
     this.#log = options.log;
   }
 
-  /** A process under this Node that has been told what to be. `startEnv`: variables that Node reads as it starts. */
-  async take(node: string, load: Load, startEnv: Readonly<Record<string, string>>): Promise<Spare> {
+  /** A process under this Node, to be told what to load. `startEnv`: variables that Node reads as it starts. */
+  async take(node: string, startEnv: Readonly<Record<string, string>>): Promise<Spare> {
     const plain = Object.keys(startEnv).length === 0;
     const spare = (plain ? await this.#kept(node) : undefined) ?? (await this.#start(node, startEnv));
-    spare.environment.send(load);
     if (plain) this.prepare(node);
     return spare;
   }
@@ -102,7 +104,7 @@ export class Spares {
   async #start(node: string, startEnv: Readonly<Record<string, string>>): Promise<Spare> {
     let print: (line: OutputLine) => void | Promise<void> = () => {};
     const environment = await ExecutionEnvironment.open({
-      command: [node, "--enable-source-maps", PROGRAMS.runner, "--spare"],
+      command: [node, "--enable-source-maps", INSPECTABLE, PROGRAMS.runner, "--spare"],
       cwd: this.#cwd,
       env: { ...this.#env, ...startEnv },
       ipc: true,
@@ -112,7 +114,11 @@ export class Spares {
       onRefused: this.#onRefused,
       log: this.#log,
     });
-    return { environment, listen: (listener) => (print = listener) };
+    return {
+      environment,
+      load: (what) => environment.send(what),
+      listen: (listener) => (print = listener),
+    };
   }
 }
 

@@ -83,6 +83,11 @@ export class Worker {
     return this.#state.is === "idle" && this.alive;
   }
 
+  /** Of the invocation that it runs. */
+  get requestId(): string | undefined {
+    return this.#state.is === "busy" ? this.#state.request.requestId : undefined;
+  }
+
   /** False as soon as its process has ended, while its last output may still be read. */
   get alive(): boolean {
     return this.#environment.alive;

@@ -15,13 +15,14 @@ import { errorAnswer, type Answer, type BufferedAnswer } from "../../proto/answe
 import type { LivedevEvent } from "../../proto/events.ts";
 import { keyText, type InvocationKey } from "../../proto/frames.ts";
 import { continuousMs, tookSince } from "../lib/clock.ts";
-import { LivedevError, messageOf } from "../lib/errors.ts";
+import { aloneAtBreakpoint, LivedevError, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, Scope } from "../lib/scope.ts";
 import { deadlocks } from "./deadlock.ts";
 import type { UnderWay } from "./under-way.ts";
 import { capture, Stopped, summaryOf } from "./outcome.ts";
 import { OutputBound } from "./output-bound.ts";
+import { Stopwatch } from "./stopwatch.ts";
 
 /** An event as it comes over the bridge, or from a client of this machine. */
 export type Incoming = {
@@ -132,6 +133,12 @@ type Running = {
   streaming: boolean;
   readonly stop: (reason: Stopped | "leave") => void;
   readonly expire: () => void;
+  /** Of the time at a breakpoint, by which the local deadline is later than AWS's. */
+  readonly held: Stopwatch;
+  /** Nobody waits for its answer any more, and it goes on since it was, or is, at a breakpoint. */
+  alone: boolean;
+  /** Looks again at its deadline. */
+  rearm(): void;
 };
 
 export class Invocations implements AsyncDisposable {
@@ -142,6 +149,8 @@ export class Invocations implements AsyncDisposable {
   readonly #left = new Map<string, Left>();
   /** Told once for as long as it lasts. */
   #stuck: ReadonlySet<string> = new Set();
+  /** What AWS does while a handler stands at a breakpoint was told. */
+  #explained = false;
   #idle: (() => void)[] = [];
   #leaving: "restarting" | "stopping" | undefined;
 
@@ -177,6 +186,26 @@ export class Invocations implements AsyncDisposable {
       begun: began !== undefined,
       queued,
     }));
+  }
+
+  /** Its handler stands at a breakpoint: its time stands still here. AWS's goes on. */
+  hold(requestId: string): void {
+    for (const running of this.#of(requestId)) {
+      running.held.start();
+      running.rearm();
+    }
+  }
+
+  /** It runs again, with what was left of its time. */
+  goOn(requestId: string): void {
+    for (const running of this.#of(requestId)) {
+      running.held.stop();
+      running.rearm();
+    }
+  }
+
+  #of(requestId: string): Running[] {
+    return [...this.#running.values()].filter(({ incoming }) => incoming.key.requestId === requestId);
   }
 
   /** From the bridge, once for each key. Resolves when it came to its end. */
@@ -321,12 +350,22 @@ export class Invocations implements AsyncDisposable {
     }
     const controller = new AbortController();
     const timeoutMs = incoming.remainingMs();
+    let deadline: NodeJS.Timeout | undefined;
     const running: Running = {
       incoming,
       began: undefined,
       queued: false,
       streaming: false,
+      held: new Stopwatch(),
+      alone: false,
       stop: (reason) => controller.abort(reason),
+      rearm: () => {
+        clearTimeout(deadline);
+        if (running.held.runs) return;
+        const leftMs = incoming.remainingMs() + running.held.ms;
+        const before = Math.min(BEFORE_DEADLINE_MS, timeoutMs / 10);
+        deadline = setTimeout(running.expire, Math.max(0, leftMs - before));
+      },
       expire: () =>
         running.stop(
           running.began === undefined
@@ -335,11 +374,11 @@ export class Invocations implements AsyncDisposable {
         ),
     };
     this.#running.set(id, running);
-    const deadline = setTimeout(
-      running.expire,
-      Math.max(0, timeoutMs - Math.min(BEFORE_DEADLINE_MS, timeoutMs / 10)),
-    );
-    const onGone = () => running.stop(cancelled(incoming.signal.reason));
+    running.rearm();
+    const onGone = () => {
+      if (running.held.used && !isLocal(incoming)) this.#goesOnAlone(id, running);
+      else running.stop(cancelled(incoming.signal.reason));
+    };
     incoming.signal.addEventListener("abort", onGone, { once: true });
     if (incoming.signal.aborted) onGone();
     try {
@@ -382,7 +421,7 @@ export class Invocations implements AsyncDisposable {
           },
           begun: (info) => {
             // Its time may have passed while the machine slept, before any timer could tell.
-            if (incoming.remainingMs() <= 0) running.expire();
+            if (isOver(running)) running.expire();
             if (signal.aborted) return;
             running.began = performance.now();
             running.queued = false;
@@ -483,9 +522,27 @@ export class Invocations implements AsyncDisposable {
   }
 
   #expire(): void {
-    for (const { incoming, expire } of [...this.#running.values()]) {
-      if (incoming.remainingMs() <= 0) expire();
+    for (const [id, running] of [...this.#running]) {
+      if (isOver(running)) running.expire();
+      else if (!isLocal(running.incoming) && running.incoming.remainingMs() <= 0)
+        this.#goesOnAlone(id, running);
     }
+  }
+
+  /** AWS knows no breakpoints. Whoever stands at one is not thrown out for that; they are told once. */
+  #goesOnAlone(id: number, running: Running): void {
+    if (running.alone) return;
+    running.alone = true;
+    const { functionName, key } = running.incoming;
+    this.#options.store.record({
+      type: "invocation.logged",
+      id,
+      functionName,
+      requestId: key.requestId,
+      stream: "stderr",
+      text: aloneAtBreakpoint(!this.#explained),
+    });
+    this.#explained = true;
   }
 
   /** Their stubs have not come back: what they were is all that will be known of them. */
@@ -523,6 +580,14 @@ async function settledOf(promise: Promise<void>): Promise<unknown> {
   } catch (error) {
     return error ?? new Error("unknown");
   }
+}
+
+/** Of a client of this machine: no stub waits for it, nor AWS. */
+const isLocal = ({ key }: Incoming) => key.nonce === "";
+
+/** Its own time: that at breakpoints does not count. */
+function isOver({ incoming, held }: Running): boolean {
+  return !held.runs && incoming.remainingMs() + held.ms <= 0;
 }
 
 const seconds = (ms: number) => (Math.round(ms / 10) / 100).toFixed(2);

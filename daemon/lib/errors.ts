@@ -574,13 +574,6 @@ export const deployStopped = (app: string, stage: string) =>
     "What was done is kept: `livedev deploy` goes on from there, `livedev remove` takes it away.",
   );
 
-export const stageMoved = (before: string, now: string) =>
-  new LivedevError(
-    "stage.moved",
-    `Nothing was changed: ${before} still stands, and livedev.config.ts says ${now} now, under which nothing of it is found.`,
-    "Put the config back and run `livedev remove` first; or run the command again to leave it standing there.",
-  );
-
 export const neverConfigured = (stage: string) =>
   new LivedevError(
     "stage.unknown",
@@ -742,3 +735,22 @@ export const stageKeyBroken = (file: string) =>
     `${file} does not hold a stage's key.`,
     "Delete it: a new key is drawn, and the next start gives it to the stubs.",
   );
+
+// ---- debugging
+
+export const aloneAtBreakpoint = (first: boolean): string =>
+  first
+    ? "livedev: AWS's time for this invocation is over while its handler stood at a breakpoint. It goes on here, and its answer reaches nobody: the caller has an error, and a queue sends the event again. `livedev debug on --max-timeout` raises the deployed time-outs meanwhile."
+    : "livedev: AWS's time for this invocation is over; it goes on here, and its answer reaches nobody.";
+
+export const waitsForDebugged = (functionName: string, most: number): string =>
+  `livedev: a debugger is attached, and ${most === 1 ? "one worker" : `${most} workers`} of ${functionName} ${most === 1 ? "is" : "are"} busy; this event waits for its turn.`;
+
+export const debugPortInUse = (port: number, reason: string): string =>
+  `Port ${port} for debuggers cannot be listened on (${reason}); tried until it can.`;
+
+export const debuggerSilent = (functionName: string, ms: number): string =>
+  `livedev: the debugger did not say within ${ms / 1000} s that ${functionName} may be loaded; it is loaded now, and breakpoints in its init code may be missed.`;
+
+export const noWorkerToAsk = (functionName: string): string =>
+  `No worker of ${functionName} runs now. The next event starts one.`;

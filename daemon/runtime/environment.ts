@@ -10,6 +10,7 @@ import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { RuntimeApi } from "./api.ts";
 import { exitAnswer } from "./exit.ts";
+import { Inspector } from "./inspector.ts";
 import { LastOutput } from "./last-output.ts";
 import type { Leftovers } from "./leftovers.ts";
 import { MARK } from "./marks.ts";
@@ -58,6 +59,7 @@ export class ExecutionEnvironment {
   readonly #api: RuntimeApi;
   readonly #process: Process;
   readonly #lastOutput: LastOutput;
+  readonly #inspector: Inspector;
   #exit: Exit | undefined;
   #freezing = false;
 
@@ -68,6 +70,7 @@ export class ExecutionEnvironment {
       const mark = randomUUID();
       const { command, cwd, env, ipc = false, maxLineBytes = MAX_LINE_BYTES, leftovers } = options;
       const lastOutput = new LastOutput();
+      const inspector = new Inspector();
       const marked = leftovers === undefined ? {} : { [MARK]: mark };
       const order = {
         command,
@@ -78,15 +81,16 @@ export class ExecutionEnvironment {
         log: options.log,
         onLines: (stream: Stream, texts: readonly string[]) => {
           const { requestId } = api;
-          for (const text of texts) lastOutput.add(requestId, text);
-          const held = texts
+          const printed = inspector.without(texts);
+          for (const text of printed) lastOutput.add(requestId, text);
+          const held = printed
             .map((text) => options.onOutput({ requestId, stream, text }))
             .filter((hold) => hold !== undefined);
           return held.length === 0 ? undefined : Promise.all(held).then(() => undefined);
         },
       };
       const child = await (options.processes?.start(order) ?? new RuntimeProcess(order));
-      return new ExecutionEnvironment(scope, api, child, { mark, leftovers, lastOutput });
+      return new ExecutionEnvironment(scope, api, child, { mark, leftovers, lastOutput, inspector });
     } catch (error) {
       // An environment that is too long for the system (E2BIG), a zero byte in it: no process, and no listener either.
       await scope.close();
@@ -102,8 +106,15 @@ export class ExecutionEnvironment {
       mark,
       leftovers,
       lastOutput,
-    }: { mark: string; leftovers: Leftovers | undefined; lastOutput: LastOutput },
+      inspector,
+    }: {
+      mark: string;
+      leftovers: Leftovers | undefined;
+      lastOutput: LastOutput;
+      inspector: Inspector;
+    },
   ) {
+    this.#inspector = inspector;
     this.#lastOutput = lastOutput;
     this.#scope = scope;
     this.#api = api;
@@ -119,6 +130,7 @@ export class ExecutionEnvironment {
     this.ready = api.ready;
     this.exited = child.exited.then((exit) => {
       this.#exit = exit;
+      inspector.ended();
       api.end((requestId) =>
         exitAnswer(requestId === undefined ? "init" : "exit", exit, lastOutput.of(requestId), requestId),
       );
@@ -138,6 +150,15 @@ export class ExecutionEnvironment {
   /** To the runner, over IPC. */
   send(message: unknown): void {
     this.#process.send(message);
+  }
+
+  /**
+   * Has the runner open Node's inspector (runner/spare.ts), and gives its address: a secret, since whoever knows it
+   * commands the process. Undefined where the process ended first.
+   */
+  inspect(): Promise<string | undefined> {
+    this.send({ type: "inspect" });
+    return this.#inspector.asked();
   }
 
   /**

@@ -3,14 +3,12 @@
  * secret, and what can reach a loopback port without being the process behind it is kept out: web pages (Origin, a
  * rebound Host) and other users of the machine.
  */
-import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
+
+import { peerIsOurs } from "../lib/peer.ts";
 
 export class Guard {
   readonly #address: string;
-  /** By socket: a keep-alive connection is looked up once. */
-  readonly #peers = new WeakMap<Socket, Promise<boolean>>();
 
   /** @param address `127.0.0.1:port`, exactly as the runtime is told. */
   constructor(address: string) {
@@ -21,57 +19,6 @@ export class Guard {
   async refusal(request: IncomingMessage): Promise<string | undefined> {
     if (request.headers.host !== this.#address) return "the Host is not this Runtime API's";
     if (request.headers.origin !== undefined) return "a web page sent it";
-    const { socket } = request;
-    let ours = this.#peers.get(socket);
-    if (ours === undefined) {
-      ours = peerIsOurs(socket);
-      this.#peers.set(socket, ours);
-    }
-    return (await ours) ? undefined : "another user sent it";
+    return (await peerIsOurs(request.socket)) ? undefined : "another user sent it";
   }
-}
-
-/**
- * Linux's table of TCP sockets names the user of each end. The answer stands only where the table shows our own end:
- * elsewhere (no /proc, a sandbox that hides it) there is nothing to compare, and the other checks must do.
- */
-async function peerIsOurs(socket: Socket): Promise<boolean> {
-  const { localPort, remotePort } = socket;
-  const uid = process.getuid?.();
-  if (uid === undefined || localPort === undefined || remotePort === undefined) return true;
-  const here = `${LOOPBACK}:${hexPort(localPort)}`;
-  const there = `${LOOPBACK}:${hexPort(remotePort)}`;
-  const table = await socketsOf("/proc/net/tcp");
-  if (userOf(table, here, there) === undefined) return true;
-  const peer =
-    userOf(table, there, here) ?? userOf(await socketsOf("/proc/net/tcp6"), MAPPED + there, MAPPED + here);
-  return peer === uid;
-}
-
-/** 127.0.0.1 as the kernel prints it: a word in the byte order of the machine. */
-const LOOPBACK = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? "0100007F" : "7F000001";
-/** The IPv4-mapped prefix of a client that speaks IPv4 through an IPv6 socket. */
-const MAPPED = LOOPBACK === "0100007F" ? "0000000000000000FFFF0000" : "00000000000000000000FFFF";
-
-const hexPort = (port: number) => port.toString(16).toUpperCase().padStart(4, "0");
-
-async function socketsOf(table: string): Promise<string> {
-  try {
-    return await readFile(table, "latin1");
-  } catch {
-    return "";
-  }
-}
-
-function userOf(table: string, local: string, remote: string): number | undefined {
-  const at = table.indexOf(` ${local} ${remote} `);
-  if (at === -1) return undefined;
-  const end = table.indexOf("\n", at);
-  // local remote state queues timer retransmits uid
-  const fields = table
-    .slice(at, end === -1 ? undefined : end)
-    .trim()
-    .split(/\s+/);
-  const uid = Number(fields[6]);
-  return Number.isInteger(uid) ? uid : undefined;
 }

@@ -17,6 +17,11 @@ export const sstMissing = missing(SST, "SST's SDK");
 export const PYTHON = join(process.env["LIVEDEV_MOTO"] ?? join(ROOT, ".parts", "moto"), "bin", "python");
 export const pythonMissing = missing(PYTHON, "boto3");
 
+/** The debug adapter that VS Code debugs JavaScript with. */
+export const JS_DEBUG =
+  process.env["LIVEDEV_JS_DEBUG"] ?? join(ROOT, ".parts", "js-debug", "vsDebugServer.cjs");
+export const jsDebugMissing = missing(JS_DEBUG, "js-debug's debug adapter");
+
 /** Programs of the system. On Debian those of PostgreSQL on the PATH are wrappers, where they are there at all. */
 function program(name: string, folders: readonly string[] = []): string {
   const all = [...folders, ...(process.env["PATH"] ?? "").split(":")];

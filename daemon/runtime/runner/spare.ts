@@ -1,4 +1,6 @@
 /** A process that was started before anyone knew what it would run: it is told over IPC. */
+import { open } from "node:inspector";
+
 import { exit } from "./taken.ts";
 
 export type Load = {
@@ -11,11 +13,21 @@ export type Load = {
   readonly preload?: readonly string[];
 };
 
+/** A debugger is attached: it wants to be there before the code is. */
+type Inspect = { readonly type: "inspect" };
+
 /** Whoever started this process is gone when the channel closes, and so is the reason to run. */
 export function openChannel(): { readonly load: Promise<Load> } {
   process.once("disconnect", () => exit(0));
   const load = new Promise<Load>((resolve) => {
-    process.once("message", (message: Load) => resolve(message));
+    process.on("message", function told(message: Load | Inspect) {
+      // Loopback, and a port that nobody knows before. Its address goes to stderr (runtime/inspector.ts).
+      if (message.type === "inspect") open(0, "127.0.0.1");
+      else {
+        process.off("message", told);
+        resolve(message);
+      }
+    });
   });
   return { load };
 }

@@ -1,0 +1,136 @@
+import { InvalidArgumentError, type Command } from "commander";
+
+import type { RpcParams, RpcResult } from "../../proto/rpc.ts";
+
+import type { LivedevClient } from "../client.ts";
+import { connect } from "../connect.ts";
+import { inspectOfNode } from "../inspect.ts";
+import { printEither, type Cli, type Common } from "./cli.ts";
+import { note, paint, table } from "./output.ts";
+
+type Status = RpcResult<"debug.status">;
+type OnOptions = Common & { readonly port?: number; readonly maxTimeout?: boolean };
+
+export function debugCommand(cli: Cli): Command {
+  const debug = cli.bare(
+    "debug",
+    "One port that VS Code, Chrome and other debuggers attach to, and that stays over every save: on | off | status.",
+    [
+      ["livedev debug on", "then attach to 127.0.0.1:9229"],
+      ["livedev debug off", "workers run on without"],
+    ],
+  );
+  debug.addCommand(onCommand(cli));
+  debug.addCommand(offCommand(cli));
+  debug.addCommand(statusCommand(cli));
+  return debug;
+}
+
+function onCommand(cli: Cli): Command {
+  return cli
+    .command(
+      "on",
+      "Opens the port. A breakpoint that is set there holds in every worker, whatever you save.",
+      [
+        ["livedev debug on", "port 9229, which editors know"],
+        ["livedev debug on --port 9333", "another"],
+        ["livedev debug on --max-timeout", "and AWS waits for 15 minutes, until `livedev debug off`"],
+      ],
+    )
+    .option("--port <port>", "the port (default: 9229)", portOf)
+    .option("--max-timeout", "raise the deployed functions' time-outs to 15 minutes; `off` puts them back")
+    .action(
+      cli.action<OnOptions>(async ({ options }) => {
+        await using client = await connect({ ...options, signal: cli.signal });
+        const { port, maxTimeout } = options;
+        const params: RpcParams<"debug.on"> = {
+          ...(port !== undefined && { port }),
+          ...(maxTimeout !== undefined && { maxTimeout }),
+        };
+        const status = await client.call("debug.on", params, { signal: cli.signal });
+        printEither(options.json, status, () => statusText(status));
+      }),
+    );
+}
+
+function offCommand(cli: Cli): Command {
+  return cli
+    .command("off", "Closes the port, and puts raised time-outs back.", [
+      ["livedev debug off", "what runs runs on, undebugged"],
+    ])
+    .action(
+      cli.action<Common>(async ({ options }) => {
+        await using client = await connect({ ...options, open: false, signal: cli.signal });
+        const status = await client.call("debug.off", {}, { signal: cli.signal });
+        printEither(options.json, status, () => statusText(status));
+      }),
+    );
+}
+
+function statusCommand(cli: Cli): Command {
+  return cli
+    .command(
+      "status",
+      "The port, who is attached, and which workers stand at a breakpoint. Starts nothing.",
+      [["livedev debug status", "exit code 3 where no daemon runs"]],
+    )
+    .action(
+      cli.action<Common>(async ({ options }) => {
+        await using client = await connect({ ...options, open: false, environment: {}, signal: cli.signal });
+        const status = await client.call("debug.status", {}, { signal: cli.signal });
+        printEither(options.json, status, () => statusText(status));
+      }),
+    );
+}
+
+function statusText(status: Status): string {
+  if (status.state === "off") return "Debugging is off: `livedev debug on` opens the port.";
+  const { port, waiting, sessions, workers, maxTimeout } = status;
+  const address = paint("cyan", `127.0.0.1:${port}`);
+  const listens =
+    waiting === undefined
+      ? `Debuggers attach to ${address}; ${sessions === 0 ? "none is" : `${sessions} attached`}.`
+      : `Port ${port} is not free yet (${waiting}); debuggers can attach as soon as it is.`;
+  const rows = workers.map(({ functionName, pid, paused }) => [
+    functionName,
+    `pid ${pid}`,
+    paused ? paint("yellow", "at a breakpoint") : "runs",
+  ]);
+  return [
+    listens,
+    ...(maxTimeout ? ["Deployed time-outs are raised to 15 minutes until `livedev debug off`."] : []),
+    ...(rows.length === 0 ? [] : [table(rows, "  ")]),
+  ].join("\n");
+}
+
+// ---- for `livedevd start`
+
+export type InspectOptions = { readonly inspect?: number | true; readonly json?: boolean };
+
+export function withInspect(command: Command): Command {
+  return command.option(
+    "--inspect [port]",
+    "open the port for debuggers (default: 9229); NODE_OPTIONS=--inspect does the same",
+    portOf,
+  );
+}
+
+/** Told after the daemon answers, and before anything runs. */
+export async function inspectIfAsked(
+  client: LivedevClient,
+  { inspect, json }: InspectOptions,
+): Promise<void> {
+  const byNode = inspectOfNode();
+  if (inspect === undefined && byNode === undefined) return;
+  const port = typeof inspect === "number" ? inspect : byNode?.port;
+  const status = await client.call("debug.on", port === undefined ? {} : { port });
+  if (json !== true) note(statusText(status));
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new InvalidArgumentError("a port is a number from 0 to 65535.");
+  }
+  return port;
+}

@@ -1,0 +1,84 @@
+/**
+ * A client's breakpoints by URL, which outlive the process that they were set in. Each has an id of ours; in the next
+ * process it is set where the same line of the source stands in the code that is loaded there.
+ */
+import type { InSource, Program } from "./program.ts";
+import type { Params } from "./wire.ts";
+
+export type Breakpoint = {
+  readonly id: string;
+  readonly params: Params;
+  /** Known as soon as a program was there that has the place. */
+  source: InSource | undefined;
+  /** In the process that stands. */
+  real: string | undefined;
+};
+
+export class Breakpoints {
+  readonly #byId = new Map<string, Breakpoint>();
+  #count = 0;
+
+  [Symbol.iterator](): Iterator<Breakpoint> {
+    return this.#byId.values();
+  }
+
+  add(params: Params): Breakpoint {
+    this.#count += 1;
+    const breakpoint = { id: `livedev:${this.#count}`, params, source: undefined, real: undefined };
+    this.#byId.set(breakpoint.id, breakpoint);
+    return breakpoint;
+  }
+
+  remove(id: unknown): Breakpoint | undefined {
+    const found = typeof id === "string" ? this.#byId.get(id) : undefined;
+    if (found !== undefined) this.#byId.delete(found.id);
+    return found;
+  }
+
+  clear(): void {
+    this.#byId.clear();
+  }
+
+  /** Our id for V8's; V8's own where it is none of these. */
+  idOf(real: unknown): unknown {
+    for (const breakpoint of this.#byId.values()) if (breakpoint.real === real) return breakpoint.id;
+    return real;
+  }
+}
+
+/** What to ask of a process that runs this program. What is in none of its files is asked as the client asked it. */
+export function paramsFor(breakpoint: Breakpoint, program: Program): Params {
+  const { params } = breakpoint;
+  const place = { line: numberOf(params["lineNumber"]), column: numberOf(params["columnNumber"]) };
+  const url = urlFor(params, program);
+  // A bundle that stands: V8 knows best.
+  if (url !== undefined && program.urls.includes(url)) {
+    breakpoint.source = program.sourceAt(url, place);
+    return params;
+  }
+  if (url !== undefined) breakpoint.source ??= program.sourceAt(url, place);
+  const found = breakpoint.source === undefined ? undefined : program.find(breakpoint.source);
+  if (breakpoint.source === undefined || found === undefined) return params;
+  // What a later save moves is looked for from here.
+  breakpoint.source = program.sourceAt(found.url, found) ?? breakpoint.source;
+  const { condition } = params;
+  return {
+    url: found.url,
+    lineNumber: found.line,
+    columnNumber: found.column,
+    ...(condition !== undefined && { condition }),
+  };
+}
+
+function urlFor({ url, urlRegex }: Params, program: Program): string | undefined {
+  if (typeof url === "string") return url;
+  if (typeof urlRegex !== "string") return undefined;
+  try {
+    const fits = new RegExp(urlRegex);
+    return [...program.urls, ...program.sourceUrls].find((candidate) => fits.test(candidate));
+  } catch {
+    return undefined;
+  }
+}
+
+const numberOf = (value: unknown) => (typeof value === "number" ? value : 0);

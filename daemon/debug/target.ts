@@ -1,0 +1,252 @@
+/**
+ * A function as one thing to debug, for Chrome and other clients of the DevTools protocol: it stays while the processes
+ * behind it come and go.
+ *
+ *     client ──► what it set up is remembered, and done again in each new process
+ *            ◄── one process after another, as if it were one that runs new code
+ *
+ * Between two processes it answers what sets something up, and says of the rest that nobody is there to ask.
+ */
+import type { WebSocket } from "ws";
+
+import { noWorkerToAsk } from "../lib/errors.ts";
+import { deferred, type Deferred } from "../lib/scope.ts";
+import { Breakpoints, paramsFor } from "./breakpoints.ts";
+import { Channel } from "./channel.ts";
+import type { Debuggee } from "./debuggee.ts";
+import { Program } from "./program.ts";
+import { withGeneration, withoutGeneration } from "./script-ids.ts";
+import { asRequest, failure, type Event, type Params, type Reply, type Request } from "./wire.ts";
+
+const GO = "Runtime.runIfWaitingForDebugger";
+
+/** What changes how a process behaves from then on. */
+const SETS_UP =
+  /^(?:\w+\.enable|Debugger\.set(?!Breakpoint$|BreakpointByUrl$|ScriptSource$|VariableValue$|ReturnValue$|BreakpointOnFunctionCall$)\w+|Runtime\.(?:addBinding|set\w+)|Profiler\.setSamplingInterval|NodeRuntime\.\w+|Network\.\w+)$/;
+
+type Live = {
+  readonly generation: number;
+  readonly debuggee: Debuggee;
+  readonly channel: Channel;
+  readonly program: Program;
+  /** Settles when its code may be loaded. */
+  readonly ready: Deferred<void>;
+  go: number | undefined;
+  paused: boolean;
+};
+
+export class TargetSession {
+  readonly functionName: string;
+  readonly #socket: WebSocket;
+  readonly #remembered = new Map<string, Request>();
+  readonly #breakpoints = new Breakpoints();
+  #generation = 0;
+  #live: Live | undefined;
+  #swapping: Promise<Live | undefined> = Promise.resolve(undefined);
+  /** What came while a new process was being set up. */
+  #held: Request[] | undefined;
+  /** It said once that code may run: it does not say so again for each process. */
+  #goes = false;
+
+  constructor(functionName: string, socket: WebSocket) {
+    this.functionName = functionName;
+    this.#socket = socket;
+    socket.on("message", (data) => {
+      const request = asRequest(data);
+      if (request === undefined) return;
+      if (this.#held === undefined) this.#answer(request);
+      else this.#held.push(request);
+    });
+    socket.once("close", () => this.#live?.channel.close());
+  }
+
+  /** From now on this is the process behind it. Resolves when that may load its code; never rejects. */
+  async attach(debuggee: Debuggee): Promise<void> {
+    this.#swapping = this.#swapping.then(() => this.#swap(debuggee));
+    const live = await this.#swapping;
+    await live?.ready.promise;
+  }
+
+  async #swap(debuggee: Debuggee): Promise<Live | undefined> {
+    this.#held ??= [];
+    const program = await Program.read(debuggee.worker.file);
+    this.#live?.channel.close();
+    this.#left();
+    this.#generation += 1;
+    const generation = this.#generation;
+    const channel = await Channel.open({
+      address: debuggee.worker.address,
+      received: (message) => this.#received(live, message),
+      closed: () => {
+        debuggee.left(live);
+        live.ready.resolve();
+        if (this.#live === live) this.#left();
+      },
+    });
+    if (channel === undefined) {
+      this.#release();
+      return undefined;
+    }
+    const live: Live = {
+      generation,
+      debuggee,
+      channel,
+      program,
+      ready: deferred(),
+      go: undefined,
+      paused: false,
+    };
+    this.#live = live;
+    if (generation > 1) this.#send({ method: "Runtime.executionContextsCleared", params: {} });
+    await this.#setUp(live);
+    if (this.#goes) live.ready.resolve();
+    this.#release();
+    return live;
+  }
+
+  /** It did not say that code may run, and is not asked again. */
+  goesAlways(): void {
+    this.#goes = true;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  async #setUp({ channel, program }: Live): Promise<void> {
+    const asked = [...this.#remembered.values()].map(({ method, params }) => channel.ask(method, params));
+    for (const breakpoint of this.#breakpoints) {
+      const reply = channel.ask("Debugger.setBreakpointByUrl", paramsFor(breakpoint, program));
+      asked.push(reply);
+      void reply.then(({ result }) => (breakpoint.real = textIn(result, "breakpointId")));
+    }
+    await Promise.all(asked);
+  }
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const request of held) this.#answer(request);
+  }
+
+  /** No process is behind it now. */
+  #left(): void {
+    const live = this.#live;
+    this.#live = undefined;
+    for (const breakpoint of this.#breakpoints) breakpoint.real = undefined;
+    if (live?.paused === true) this.#send({ method: "Debugger.resumed", params: {} });
+  }
+
+  // ---- from the client
+
+  #answer(request: Request): void {
+    const { id, method, params = {} } = request;
+    switch (method) {
+      case "Debugger.setBreakpointByUrl":
+        return void this.#setBreakpoint(id, params);
+      case "Debugger.removeBreakpoint":
+        return void this.#removeBreakpoint(request);
+      case GO:
+        this.#goes = true;
+        if (this.#live !== undefined) this.#live.go = id;
+        break;
+      default:
+        this.#remember(request);
+    }
+    const live = this.#live;
+    if (live === undefined) return this.#send(this.#alone(request));
+    const plain = withoutGeneration(params, live.generation);
+    if (plain === undefined) return this.#send(failure(id, "No script for id: its process is gone"));
+    live.channel.send(JSON.stringify({ id, method, params: plain }));
+  }
+
+  #remember(request: Request): void {
+    const { method, params } = request;
+    const [domain, verb] = method.split(".");
+    if (verb === "disable") {
+      for (const [key, before] of this.#remembered) {
+        if (before.method.startsWith(`${domain}.`)) this.#remembered.delete(key);
+      }
+      if (domain === "Debugger") this.#breakpoints.clear();
+    }
+    if (!SETS_UP.test(method)) return;
+    const name = params?.["name"] ?? params?.["instrumentation"];
+    this.#remembered.set(typeof name === "string" ? `${method} ${name}` : method, request);
+  }
+
+  /** Without a process. */
+  #alone({ id, method }: Request): Reply {
+    if (method === "Debugger.enable") return { id, result: { debuggerId: "0.0" } };
+    const known = method === GO || method.endsWith(".disable") || SETS_UP.test(method);
+    return known ? { id, result: {} } : failure(id, noWorkerToAsk(this.functionName));
+  }
+
+  async #setBreakpoint(id: number, params: Params): Promise<void> {
+    const breakpoint = this.#breakpoints.add(params);
+    const live = this.#live;
+    let result: Params = { locations: [] };
+    if (live !== undefined) {
+      const reply = await live.channel.ask(
+        "Debugger.setBreakpointByUrl",
+        paramsFor(breakpoint, live.program),
+      );
+      if (reply.error !== undefined) {
+        this.#breakpoints.remove(breakpoint.id);
+        return this.#send({ id, error: reply.error });
+      }
+      if (this.#live === live) {
+        breakpoint.real = textIn(reply.result, "breakpointId");
+        result = withGeneration(reply.result, live.generation) as Params;
+      }
+    }
+    this.#send({ id, result: { ...result, breakpointId: breakpoint.id } });
+  }
+
+  async #removeBreakpoint({ id, method, params = {} }: Request): Promise<void> {
+    const breakpoint = this.#breakpoints.remove(params["breakpointId"]);
+    const breakpointId = breakpoint === undefined ? params["breakpointId"] : breakpoint.real;
+    if (breakpointId !== undefined) await this.#live?.channel.ask(method, { breakpointId });
+    this.#send({ id, result: {} });
+  }
+
+  // ---- from the process
+
+  #received(live: Live, message: Reply | Event): void {
+    if ("id" in message) {
+      if (message.id === live.go) live.ready.resolve();
+      return this.#send(withGeneration(message, live.generation) as Reply);
+    }
+    live.debuggee.heard(live, message.method);
+    if (message.method === "Debugger.paused") live.paused = true;
+    if (message.method === "Debugger.resumed") live.paused = false;
+    const { method, params = {} } = withGeneration(message, live.generation) as Event;
+    this.#send({ method, params: this.#inOurWords(live, method, params) });
+  }
+
+  #inOurWords({ program }: Live, method: string, params: Params): Params {
+    switch (method) {
+      case "Debugger.scriptParsed": {
+        const sourceMapURL = program.mapOf(String(params["url"]));
+        return sourceMapURL === undefined ? params : { ...params, sourceMapURL };
+      }
+      case "Debugger.breakpointResolved":
+        return { ...params, breakpointId: this.#breakpoints.idOf(params["breakpointId"]) };
+      case "Debugger.paused": {
+        const hit = params["hitBreakpoints"];
+        if (!Array.isArray(hit)) return params;
+        return { ...params, hitBreakpoints: hit.map((real) => this.#breakpoints.idOf(real)) };
+      }
+      default:
+        return params;
+    }
+  }
+
+  #send(message: object): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+}
+
+function textIn(params: Params | undefined, name: string): string | undefined {
+  const value = params?.[name];
+  return typeof value === "string" ? value : undefined;
+}
