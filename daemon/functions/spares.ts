@@ -4,6 +4,7 @@
  */
 import { messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { processIdentity } from "../lib/process-identity.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { ExecutionEnvironment, type OutputLine } from "../runtime/environment.ts";
 import { INSPECTABLE } from "../runtime/inspector.ts";
@@ -97,7 +98,7 @@ export class Spares {
       if (spare === undefined) return undefined;
       const started = await spare.catch(() => undefined);
       // It may have died meanwhile, of a lack of memory for instance.
-      if (started?.environment.alive === true) return started;
+      if (started?.environment.alive === true && !hasJustDied(started.environment.pid)) return started;
     }
   }
 
@@ -121,6 +122,9 @@ export class Spares {
     };
   }
 }
+
+/** The news of its death comes through another thread; where it costs nothing to ask, nobody is given to the dead. */
+const hasJustDied = (pid: number) => process.platform === "linux" && processIdentity(pid) === undefined;
 
 async function end(spare: Promise<Spare>): Promise<void> {
   const started = await spare.catch(() => undefined);
