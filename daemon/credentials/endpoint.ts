@@ -74,7 +74,7 @@ export class CredentialsEndpoint implements AsyncDisposable {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
     const [, name] = PATH.exec(request.url ?? "") ?? [];
-    const functionName = name === undefined ? undefined : decodeURIComponent(name);
+    const functionName = name === undefined ? undefined : decoded(name);
     const refusal = this.#refusal(request, functionName);
     if (refusal !== undefined || functionName === undefined) {
       this.#options.onRefused(refusal ?? "there is no such path");
@@ -114,6 +114,15 @@ export class CredentialsEndpoint implements AsyncDisposable {
 
   #token(functionName: string): string {
     return createHmac("sha256", this.#options.key).update(`credentials\0${functionName}`).digest("base64url");
+  }
+}
+
+/** Before anything is checked: what a stranger wrote may be no encoding of a name at all. */
+function decoded(name: string): string | undefined {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return undefined;
   }
 }
 

@@ -90,6 +90,9 @@ export class Supervised {
   /** What an ended run left behind is being ended: the next one waits for that. */
   #sweeping: Promise<unknown> = Promise.resolve();
 
+  /** Its way from wish to run, whatever became of it: a run may come of it when it is not wanted any more. */
+  #coming: Promise<void> = Promise.resolve();
+
   constructor(wanted: RunnableProcess, around: Surroundings) {
     this.#wanted = wanted;
     this.#around = around;
@@ -185,6 +188,7 @@ export class Supervised {
 
   /** Resolves when nothing of it is alive. */
   async stop(): Promise<void> {
+    const coming = this.#coming;
     switch (this.#state.name) {
       case "starting":
       case "ready":
@@ -206,6 +210,8 @@ export class Supervised {
       default:
         this.#state satisfies never;
     }
+    // What the system was starting just then is ended as soon as it is there.
+    await coming;
     await this.#sweeping;
   }
 
@@ -220,7 +226,7 @@ export class Supervised {
   #begin(): void {
     const given = new AbortController();
     this.#enter({ name: "waiting", given, why: undefined });
-    this.#up(given).catch((error: unknown) => {
+    this.#coming = this.#up(given).catch((error: unknown) => {
       if (given.signal.aborted) return;
       this.#record({
         type: "process.exited",
@@ -314,7 +320,7 @@ export class Supervised {
     void running.exited.then((exit) => this.#exited(run, exit));
     this.#enter({ name: "starting", run });
     // Stopped while the system started it.
-    if (given.signal.aborted) return void this.#stopRunning(run, "stop");
+    if (given.signal.aborted) return this.#stopRunning(run, "stop");
     this.#awaitReady(run, placed);
   }
 

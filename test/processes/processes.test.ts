@@ -1,4 +1,5 @@
 /** What a supervised process goes through: started, ready, restarted, crashed, stopped; the whole of its tree. */
+import { spawnSync } from "node:child_process";
 import { createServer } from "node:net";
 
 import t from "tap";
@@ -240,4 +241,19 @@ void t.test("a directory that is not there, a name that nobody has", async (t) =
     { state: "stopped", why: "The directory of Lost is missing: packages/none." },
   ]);
   t.throws(() => rig.processes.start("Nobody"), { code: "process.unknown", hint: "There are: Lost." });
+});
+
+void t.test("one that is stopped while the system starts it is gone when the stop is over", async (t) => {
+  const rig = await open(t);
+  for (let round = 0; round < 20; round += 1) {
+    const mark = `deaf-${process.pid}-${round}`;
+    rig.processes.apply([wanted("Deaf", `trap '' TERM HUP INT; : ${mark}; while :; do sleep 1; done`)]);
+    // From before it is asked for to after it is there.
+    for (let n = 0; n < round * 3; n += 1) await new Promise((resolve) => setImmediate(resolve));
+    await rig.processes.stop("Deaf");
+    const { stdout } = spawnSync("ps", ["-eo", "args"], { encoding: "utf8" });
+    t.notOk(stdout.includes(mark), `after ${round * 3} turns`);
+    await rig.processes.start("Deaf");
+    await rig.processes.stop("Deaf");
+  }
 });
