@@ -17,7 +17,7 @@ import {
 import { BareStub, type BareStubOptions } from "../support/bare-stub.ts";
 import { times } from "../support/counts.ts";
 import { SAMPLES } from "../support/frames.ts";
-import { KEY, KEY_ID, ok, openBridge, portOf } from "../support/stub.ts";
+import { PLACE, ok, openBridge, portOf } from "../support/stub.ts";
 
 const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 10_000));
 /** Over sockets a connection dies of its first wrong frame, and most of the time goes into dialling. */
@@ -157,11 +157,7 @@ t.test(`${OVER_SOCKETS} messages over sockets: the bridge refuses them and serve
   });
   const options: BareStubOptions = {
     port: portOf(bridge),
-    key: Buffer.from(KEY, "hex"),
-    keyId: KEY_ID,
-    app: "shop",
-    stage: "dev",
-    functionName: "api",
+    ...PLACE,
   };
   const heapBefore = process.memoryUsage().heapUsed;
   let sent = 0;

@@ -7,17 +7,10 @@ import t, { type Test } from "tap";
 
 import { deferred } from "../../daemon/lib/scope.ts";
 import { BareStub } from "../support/bare-stub.ts";
-import { KEY, KEY_ID, ok, openBridge, portOf, type TestBridge } from "../support/stub.ts";
+import { PLACE, ok, openBridge, portOf, type TestBridge } from "../support/stub.ts";
 
 const open = async (t: Test, bridge: TestBridge, sandbox: string) => {
-  const place = {
-    app: "shop",
-    stage: "dev",
-    functionName: "api",
-    key: Buffer.from(KEY, "hex"),
-    keyId: KEY_ID,
-  };
-  const stub = await BareStub.open({ ...place, port: portOf(bridge) }, { sandbox });
+  const stub = await BareStub.open({ ...PLACE, port: portOf(bridge) }, { sandbox });
   t.teardown(() => stub.close());
   return stub;
 };
@@ -74,8 +67,7 @@ t.test("where everybody waits for an answer, the one more is refused at once", a
   const waiting = await open(t, bridge, "waiting");
   waiting.invoke("1");
   while (bridge.seen.length === 0) await once(waiting.socket, "message");
-  const place = { key: Buffer.from(KEY, "hex"), keyId: KEY_ID, port: portOf(bridge) };
-  const late = await BareStub.dial(place);
+  const late = await BareStub.dial({ ...PLACE, port: portOf(bridge) });
   const [code] = (await once(late.socket, "close")) as [number];
   t.equal(code, 4004);
   t.equal(bridge.sandboxes, 1);

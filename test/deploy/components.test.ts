@@ -11,7 +11,15 @@ import t, { type Test } from "tap";
 import { OUTPUT, type WantedPostgres, type WantedProcess, type WantedRedis } from "../../proto/app.ts";
 import { TestCloud } from "../cloud/rig.ts";
 import { Moto, motoMissing } from "./moto.ts";
-import { openDeploy, openStage, wantedApp, wantedFunction, wantedStack } from "./rig.ts";
+import {
+  openDeploy,
+  openStage,
+  wantedApp,
+  wantedFunction,
+  wantedPostgres,
+  wantedRedis,
+  wantedStack,
+} from "./rig.ts";
 import { HTTP_API, TRIGGERS } from "./triggers.ts";
 
 t.setTimeout(600_000);
@@ -29,30 +37,8 @@ const NET = {
   nat: { type: "ec2", instance: "t4g.nano" },
 } as const;
 
-const postgres = (more: Partial<WantedPostgres> = {}): WantedPostgres => ({
-  name: "Database",
-  kind: "aws.Postgres",
-  version: "16.4",
-  instance: "t4g.micro",
-  storageGb: 20,
-  username: "postgres",
-  database: "shop",
-  proxy: false,
-  multiAz: false,
-  vpc: PLACED,
-  ...more,
-});
-
-const redis = (more: Partial<WantedRedis> = {}): WantedRedis => ({
-  name: "Cache",
-  kind: "aws.Redis",
-  engine: "redis",
-  version: "7.1",
-  instance: "t4g.micro",
-  cluster: false,
-  vpc: PLACED,
-  ...more,
-});
+const postgres = (more: Partial<WantedPostgres> = {}) => wantedPostgres({ vpc: PLACED, ...more });
+const redis = (more: Partial<WantedRedis> = {}) => wantedRedis({ vpc: PLACED, ...more });
 
 const processOf = (name: string, more: Partial<WantedProcess>): WantedProcess => ({
   name,

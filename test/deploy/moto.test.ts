@@ -13,6 +13,7 @@ import { TAGS } from "../../daemon/deploy/stubs.ts";
 import { OUTPUT } from "../../proto/app.ts";
 import { Moto, motoMissing } from "./moto.ts";
 import { openDeploy, wantedApp, wantedFunction } from "./rig.ts";
+import { TRIGGERS } from "./triggers.ts";
 
 // At 15 calls a second.
 t.setTimeout(900_000);
@@ -73,37 +74,6 @@ else {
     t.same(await moto.dump(), before);
     t.comment(`${moto.passed} calls, ${moto.throttled} answered 429`);
   });
-
-  /** A stack of what invokes functions: an HTTP API, a schedule, a queue. Made after them, and with their ARNs. */
-  const TRIGGERS = {
-    AWSTemplateFormatVersion: "2010-09-09",
-    Parameters: { Arn: { Type: "String" } },
-    Resources: {
-      Queue: { Type: "AWS::SQS::Queue" },
-      Mapping: {
-        Type: "AWS::Lambda::EventSourceMapping",
-        Properties: { FunctionName: { Ref: "Arn" }, EventSourceArn: { "Fn::GetAtt": ["Queue", "Arn"] } },
-      },
-      Rule: {
-        Type: "AWS::Events::Rule",
-        Properties: {
-          ScheduleExpression: "rate(5 minutes)",
-          State: "ENABLED",
-          Targets: [{ Arn: { Ref: "Arn" }, Id: "function" }],
-        },
-      },
-      Permission: {
-        Type: "AWS::Lambda::Permission",
-        Properties: {
-          FunctionName: { Ref: "Arn" },
-          Action: "lambda:InvokeFunction",
-          Principal: "events.amazonaws.com",
-          SourceArn: { "Fn::GetAtt": ["Rule", "Arn"] },
-        },
-      },
-    },
-    Outputs: { QueueUrl: { Value: { Ref: "Queue" } } },
-  };
 
   const ref = (to: string) => ({ [OUTPUT]: [{ ref: to }] });
 

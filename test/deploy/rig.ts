@@ -10,7 +10,14 @@ import { bundleForRelease } from "../../daemon/functions/release.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import { PROGRAMS } from "../../daemon/lib/programs.ts";
 import { Journal } from "../../daemon/store/journal.ts";
-import type { WantedApp, WantedBucket, WantedFunction, WantedStack } from "../../proto/app.ts";
+import type {
+  WantedApp,
+  WantedBucket,
+  WantedFunction,
+  WantedPostgres,
+  WantedRedis,
+  WantedStack,
+} from "../../proto/app.ts";
 import type { TestCloud } from "../cloud/rig.ts";
 import { wantedFunction as anyFunction } from "../support/wanted.ts";
 
@@ -135,6 +142,32 @@ export function wantedStack(
 ): WantedStack {
   return { name, template: { body }, parameters, capabilities: [], tags: {} };
 }
+
+/** A small database in a VPC, with every default filled in. */
+export const wantedPostgres = (
+  more: Pick<WantedPostgres, "vpc"> & Partial<WantedPostgres>,
+): WantedPostgres => ({
+  name: "Database",
+  kind: "aws.Postgres",
+  version: "16.4",
+  instance: "t4g.micro",
+  storageGb: 20,
+  username: "postgres",
+  database: "shop",
+  proxy: false,
+  multiAz: false,
+  ...more,
+});
+
+export const wantedRedis = (more: Pick<WantedRedis, "vpc"> & Partial<WantedRedis>): WantedRedis => ({
+  name: "Cache",
+  kind: "aws.Redis",
+  engine: "redis",
+  version: "7.1",
+  instance: "t4g.micro",
+  cluster: false,
+  ...more,
+});
 
 /** Everything of an app's name that stands in the cloud. */
 export async function standing(cloud: TestCloud, prefix: string): Promise<string[]> {

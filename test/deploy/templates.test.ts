@@ -12,6 +12,7 @@ import { databaseTemplate, siteTemplate, vpcTemplate } from "../../daemon/deploy
 import type { WantedPostgres, WantedProcess, WantedRedis, WantedVpc } from "../../proto/app.ts";
 import { finished, plainEnvironment } from "../cloud/rig.ts";
 import { FOLDER, motoMissing } from "./moto.ts";
+import { wantedPostgres, wantedRedis } from "./rig.ts";
 import { HTTP_API, TRIGGERS } from "./triggers.ts";
 
 t.setTimeout(120_000);
@@ -26,27 +27,8 @@ const nothing = () => undefined;
 const network = (more: Partial<Extract<WantedVpc, { is: "new" }>>) =>
   vpcTemplate({ name: "Net", is: "new", az: 3, bastion: false, ...more }, APP, nothing).template;
 
-const POSTGRES: WantedPostgres = {
-  name: "Database",
-  kind: "aws.Postgres",
-  version: "16.4",
-  instance: "t4g.micro",
-  storageGb: 20,
-  username: "postgres",
-  database: "shop",
-  proxy: false,
-  multiAz: false,
-  vpc: VPC,
-};
-const REDIS: WantedRedis = {
-  name: "Cache",
-  kind: "aws.Redis",
-  engine: "redis",
-  version: "7.1",
-  instance: "t4g.micro",
-  cluster: false,
-  vpc: VPC,
-};
+const POSTGRES = wantedPostgres({ vpc: VPC });
+const REDIS = wantedRedis({ vpc: VPC });
 const SITE: WantedProcess = {
   name: "Docs",
   kind: "aws.StaticSite",

@@ -8,7 +8,7 @@ import t from "tap";
 import { BareStub } from "../support/bare-stub.ts";
 import { CutProxy, WAYS_TO_END } from "../support/cut-proxy.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
-import { KEY, KEY_ID, ok, openBridge, portOf, StubProcess } from "../support/stub.ts";
+import { PLACE, ok, openBridge, portOf, StubProcess } from "../support/stub.ts";
 
 t.test(
   "the listener is lost: clients see since when, who is connected is served, the port comes back",
@@ -16,13 +16,6 @@ t.test(
     const bridge = await openBridge({ receive: (invocation) => invocation.deliver(ok(invocation.event)) });
     t.teardown(() => bridge[Symbol.asyncDispose]());
     const port = portOf(bridge);
-    const place = {
-      app: "shop",
-      stage: "dev",
-      functionName: "api",
-      key: Buffer.from(KEY, "hex"),
-      keyId: KEY_ID,
-    };
     await using runtime = await TestRuntimeApi.open();
     await using _stub = new StubProcess({ runtimeApi: runtime.address, port });
     t.equal((await runtime.invoke('"before"')).body.toString(), '"before"');
@@ -39,11 +32,11 @@ t.test(
     t.ok(since <= Date.now() && since >= began - 1_000);
     t.equal((await runtime.invoke('"meanwhile"')).body.toString(), '"meanwhile"');
     t.equal(bridge.down?.since, since, "since when it began");
-    await t.rejects(BareStub.open({ ...place, port }));
+    await t.rejects(BareStub.open({ ...PLACE, port }));
 
     await new Promise((resolve) => other.close(resolve));
     while (bridge.down !== undefined) await wait(5);
-    const late = await BareStub.open({ ...place, port });
+    const late = await BareStub.open({ ...PLACE, port });
     t.equal(bridge.sandboxes, 2);
     late.close();
     t.equal((await runtime.invoke('"after"')).body.toString(), '"after"');

@@ -10,7 +10,7 @@ import { openLog } from "../../daemon/lib/log.ts";
 import { deferred } from "../../daemon/lib/scope.ts";
 import { type DownFrame, encodeFrame, type InvocationKey, type UpFrame } from "../../proto/frames.ts";
 import { BareStub } from "../support/bare-stub.ts";
-import { KEY, KEY_ID, ok, openBridge, portOf } from "../support/stub.ts";
+import { PLACE, ok, openBridge, portOf } from "../support/stub.ts";
 
 const EVENT = Buffer.from('{"n":1}');
 const keyOf = (word: string): InvocationKey => ({ requestId: `request-${word}`, nonce: `nonce-${word}` });
@@ -35,14 +35,7 @@ async function open(t: Test) {
   });
   t.teardown(() => bridge[Symbol.asyncDispose]());
   const connect = async (more: { received?: number; epoch?: string } = {}) => {
-    const place = {
-      app: "shop",
-      stage: "dev",
-      functionName: "api",
-      key: Buffer.from(KEY, "hex"),
-      keyId: KEY_ID,
-    };
-    const stub = await BareStub.open({ ...place, port: portOf(bridge) }, { sandbox: "one", ...more });
+    const stub = await BareStub.open({ ...PLACE, port: portOf(bridge) }, { sandbox: "one", ...more });
     t.teardown(() => stub.close());
     const frames: DownFrame[] = [];
     let wake = () => {};

@@ -18,6 +18,14 @@ import type { BufferedAnswer, StreamedAnswer } from "../../proto/answer.ts";
 
 export const KEY = "a1".repeat(32);
 export const KEY_ID = "stage-key-1";
+/** Whose stub it is, and its key, as a BareStub is told. */
+export const PLACE = {
+  app: "shop",
+  stage: "dev",
+  functionName: "api",
+  key: Buffer.from(KEY, "hex"),
+  keyId: KEY_ID,
+} as const;
 
 let bundle: string | undefined;
 
