@@ -9,6 +9,7 @@ import { parentPort, workerData } from "node:worker_threads";
 
 import { messageOf } from "../lib/errors.ts";
 import { giveWay } from "../lib/priority.ts";
+import type { ThreadReply } from "../lib/thread-calls.ts";
 import { Compiler, type Compiled, type CompileOrder } from "./compiler.ts";
 import { fingerprints, type Fingerprints } from "./fingerprints.ts";
 
@@ -28,9 +29,7 @@ export type BuildRequest = {
   readonly call: keyof BuildCalls;
   readonly parameter: unknown;
 };
-export type BuildReply =
-  | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: string };
+export type BuildReply = ThreadReply<string>;
 
 giveWay();
 /** esbuild's: it gives no hold on its process, whose end is to be seen before this thread's, or nobody would ever reap it. */

@@ -1,26 +1,26 @@
-/**
- * The daemon's end of the build thread: a call is a message, its result a promise. The thread starts with the first
- * call; one that died is replaced at the next.
- */
+/** The daemon's end of the build thread. */
 import { Worker } from "node:worker_threads";
 
 import { PROGRAMS } from "../lib/programs.ts";
-import { deferred, type Deferred } from "../lib/scope.ts";
-import type { BuildCalls, BuildReply, BuildRequest } from "./build-thread.ts";
+import { ThreadCalls } from "../lib/thread-calls.ts";
+import type { BuildCalls, BuildRequest } from "./build-thread.ts";
 import type { Compiled, CompileOrder } from "./compiler.ts";
 import { unknown, type Fingerprints } from "./fingerprints.ts";
 
 export class Builds {
-  readonly #contexts: number;
-  readonly #waiting = new Map<number, Deferred<unknown>>();
-  #thread: Worker | undefined;
-  #ids = 0;
+  readonly #thread: ThreadCalls<string>;
   #owners = 0;
   #closed = false;
 
   /** `contexts`: whose parsed files are kept in memory, at most. */
-  constructor(options: { contexts: number }) {
-    this.#contexts = options.contexts;
+  constructor({ contexts }: { contexts: number }) {
+    this.#thread = new ThreadCalls({
+      name: "build thread",
+      // Neither the daemon's arguments nor its loaders are the thread's business: it is a bundle.
+      start: () => new Worker(PROGRAMS.buildThread, { workerData: { contexts }, execArgv: [], argv: [] }),
+      failed: (message) => new Error(message),
+      lost: (cause) => cause,
+    });
   }
 
   /** A number for one who has builds made. */
@@ -40,21 +40,21 @@ export class Builds {
 
   /** The build in progress ends soon, as cancelled. */
   async cancel(owner: number): Promise<void> {
-    if (this.#thread !== undefined) await this.#call("cancel", owner);
+    if (this.#thread.started) await this.#call("cancel", owner);
   }
 
   async forget(owner: number): Promise<void> {
-    if (this.#thread !== undefined) await this.#call("forget", owner);
+    if (this.#thread.started) await this.#call("forget", owner);
   }
 
   async closeUnusedSince(time: number): Promise<void> {
-    if (this.#thread !== undefined) await this.#call("closeUnusedSince", time);
+    if (this.#thread.started) await this.#call("closeUnusedSince", time);
   }
 
   async close(): Promise<void> {
-    if (this.#thread !== undefined) await this.#call("close", undefined).catch(() => undefined);
+    if (this.#thread.started) await this.#call("close", undefined).catch(() => undefined);
     this.#closed = true;
-    await this.#thread?.terminate();
+    await this.#thread.terminate();
   }
 
   async #call<C extends keyof BuildCalls>(
@@ -62,43 +62,7 @@ export class Builds {
     parameter: Parameters<BuildCalls[C]>[0],
   ): Promise<Awaited<ReturnType<BuildCalls[C]>>> {
     if (this.#closed) throw new Error("the build thread is closed");
-    this.#ids += 1;
-    const request: BuildRequest = { id: this.#ids, call, parameter };
-    const result = deferred<unknown>();
-    this.#waiting.set(request.id, result);
-    this.#thread ??= this.#start();
-    this.#thread.ref();
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window
-    this.#thread.postMessage(request);
-    return (await result.promise) as Awaited<ReturnType<BuildCalls[C]>>;
-  }
-
-  #start(): Worker {
-    // Neither the daemon's arguments nor its loaders are the thread's business: it is a bundle.
-    const thread = new Worker(PROGRAMS.buildThread, {
-      workerData: { contexts: this.#contexts },
-      execArgv: [],
-      argv: [],
-    });
-    thread.on("message", (reply: BuildReply) => this.#settle(reply));
-    const lost = (cause: Error) => {
-      // "exit" follows "error": by then the calls may be those of the next thread.
-      if (this.#thread !== thread) return;
-      this.#thread = undefined;
-      for (const { reject } of this.#waiting.values()) reject(cause);
-      this.#waiting.clear();
-    };
-    thread.on("error", lost);
-    thread.on("exit", () => lost(new Error("the build thread ended")));
-    return thread;
-  }
-
-  #settle(reply: BuildReply): void {
-    const result = this.#waiting.get(reply.id);
-    this.#waiting.delete(reply.id);
-    // A thread without a call does not keep the process alive.
-    if (this.#waiting.size === 0) this.#thread?.unref();
-    if ("error" in reply) result?.reject(new Error(reply.error));
-    else result?.resolve(reply.result);
+    const question: Omit<BuildRequest, "id"> = { call, parameter };
+    return (await this.#thread.ask(question).promise) as Awaited<ReturnType<BuildCalls[C]>>;
   }
 }

@@ -11,6 +11,7 @@ import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
 import { LivedevError, messageOf } from "../lib/errors.ts";
 import { giveWay } from "../lib/priority.ts";
+import type { ThreadReply } from "../lib/thread-calls.ts";
 import type { InvocationQuery } from "./listing.ts";
 import { Queries, type DetailQuery, type EventQuery } from "./queries.ts";
 
@@ -36,9 +37,7 @@ export type ReaderRequest = {
   /** One number in shared memory, not zero once nobody waits for the answer. */
   readonly stop?: Int32Array;
 };
-export type ReaderReply =
-  | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: ReaderError };
+export type ReaderReply = ThreadReply<ReaderError>;
 /** `code` is absent for a bug. */
 export type ReaderError = {
   readonly code?: string;
