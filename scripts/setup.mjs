@@ -9,6 +9,8 @@ import { dirname, join } from "node:path";
 export const ROOT = join(import.meta.dirname, "..");
 export const TAP = join(ROOT, "node_modules", "tap", "dist", "esm", "run.mjs");
 const OLDEST_NODE = [20, 19];
+/** npm's own note of what is installed. */
+const HIDDEN_LOCK = join(ROOT, "node_modules", ".package-lock.json");
 
 /** @param {{ dev: boolean }} options dev: with the development dependencies */
 export async function setup({ dev }) {
@@ -22,10 +24,16 @@ export async function setup({ dev }) {
 }
 
 async function install(count, { dev }) {
-  const args = ["ci", "--loglevel=error", ...(dev ? [] : ["--omit=dev"])];
+  const options = ["--loglevel=error", ...(dev ? [] : ["--omit=dev"])];
+  const npm = (...command) => run("npm", [...command, ...options], { env: buildEnvironment() });
   // Without a prebuilt binary within reach, SQLite is compiled.
-  await withProgress(`Installing ${count} packages (1 to 3 minutes where SQLite must be compiled)`, () =>
-    run("npm", args, { env: buildEnvironment() }),
+  await withProgress(
+    `Installing ${count} packages (1 to 3 minutes where SQLite must be compiled)`,
+    async () => {
+      // `ci` begins by deleting all that is there, what was compiled too: only where the lock cannot be met otherwise.
+      if (existsSync(HIDDEN_LOCK)) await npm("install", "--no-save");
+      if (missingPackages({ dev }).length > 0) await npm("ci");
+    },
   );
 }
 
@@ -43,8 +51,7 @@ export class SetupError extends Error {}
 /** Packages of the lock file that are not installed, or not in the locked version. */
 function missingPackages({ dev }) {
   const wanted = lockedPackages(join(ROOT, "package-lock.json"));
-  const hidden = join(ROOT, "node_modules", ".package-lock.json");
-  const installed = existsSync(hidden) ? lockedPackages(hidden) : {};
+  const installed = existsSync(HIDDEN_LOCK) ? lockedPackages(HIDDEN_LOCK) : {};
   return Object.entries(wanted)
     .filter(
       ([path, entry]) => path.startsWith("node_modules/") && !entry.link && !entry.optional && !entry.peer,
