@@ -10,7 +10,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
 
 import type { Log } from "../lib/log.ts";
-import { peerIsOurs } from "../lib/peer.ts";
+import { strangeness } from "../lib/peer.ts";
 
 export type Listed = { readonly id: string; readonly title: string; readonly url: string };
 
@@ -108,18 +108,11 @@ export class Endpoint implements AsyncDisposable {
   }
 
   async #refuses(request: IncomingMessage): Promise<boolean> {
-    const reason = await this.#refusal(request);
+    // js-debug leaves out the port.
+    const hosts = ["127.0.0.1", "localhost"].flatMap((name) => [name, `${name}:${this.port}`]);
+    const reason = await strangeness(request, { hosts, origin: DEVTOOLS });
     if (reason !== undefined) this.#refused(reason, request);
     return reason !== undefined;
-  }
-
-  async #refusal(request: IncomingMessage): Promise<string | undefined> {
-    const { host, origin } = request.headers;
-    // js-debug leaves out the port.
-    const names = ["127.0.0.1", "localhost"].flatMap((name) => [name, `${name}:${this.port}`]);
-    if (host === undefined || !names.includes(host)) return "the Host is not this port's";
-    if (origin !== undefined && origin !== DEVTOOLS) return "a web page sent it";
-    return (await peerIsOurs(request.socket)) ? undefined : "another user sent it";
   }
 
   #refused(reason: string, { headers }: IncomingMessage): void {

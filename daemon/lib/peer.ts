@@ -1,12 +1,31 @@
-/** Whose process is at the other end of a loopback connection. */
+/**
+ * Who is at the other end of a loopback connection. What reaches such a port without being meant by it is kept out: web
+ * pages (Origin, a rebound Host) and other users of the machine.
+ */
 import { readFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+
+export type Meant = {
+  /** As a client that means this port writes it, exactly. */
+  readonly hosts: readonly string[];
+  /** Of the only pages that may. */
+  readonly origin?: string;
+};
+
+/** Why this request is refused: of a page first, then of a person. */
+export async function strangeness(request: IncomingMessage, meant: Meant): Promise<string | undefined> {
+  const { host, origin } = request.headers;
+  if (host === undefined || !meant.hosts.includes(host)) return "the Host is not this port's";
+  if (origin !== undefined && origin !== meant.origin) return "a web page sent it";
+  return (await peerIsOurs(request.socket)) ? undefined : "another user sent it";
+}
 
 /** By socket: a keep-alive connection is looked up once. */
 const peers = new WeakMap<Socket, Promise<boolean>>();
 
 /** False only where the system says that another user's process is there. */
-export function peerIsOurs(socket: Socket): Promise<boolean> {
+function peerIsOurs(socket: Socket): Promise<boolean> {
   let ours = peers.get(socket);
   if (ours === undefined) {
     ours = look(socket);

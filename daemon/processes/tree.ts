@@ -9,7 +9,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { promisify } from "node:util";
 
 import { processIdentity } from "../lib/process-identity.ts";
-import { MARK } from "../runtime/marks.ts";
+import { markOf } from "../runtime/marks.ts";
 
 export type Root = {
   readonly pid: number;
@@ -80,9 +80,6 @@ async function readProc(): Promise<Seen[]> {
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     if (fields.length < 22) continue;
     const [state = "", parent, group, session] = fields;
-    const environment = read(`/proc/${pid}/environ`);
-    const at = environment.startsWith(`${MARK}=`) ? 0 : environment.indexOf(`\0${MARK}=`) + 1;
-    const marked = at > 0 || environment.startsWith(`${MARK}=`);
     seen.push({
       pid: Number(pid),
       parent: Number(parent),
@@ -91,7 +88,7 @@ async function readProc(): Promise<Seen[]> {
       zombie: state === "Z" || state === "X",
       cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
       memoryBytes: Number(fields[21]) * PAGE_BYTES,
-      mark: marked ? environment.slice(at + MARK.length + 1).split("\0", 1)[0] : undefined,
+      mark: markOf(Number(pid)),
     });
   }
   return seen;

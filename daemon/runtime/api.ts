@@ -14,8 +14,8 @@ import {
   type BufferedAnswer,
 } from "../../proto/answer.ts";
 import type { Log } from "../lib/log.ts";
+import { strangeness } from "../lib/peer.ts";
 import { deferred } from "../lib/scope.ts";
-import { Guard } from "./guard.ts";
 import { Session, type InitOutcome, type Refusal, type RuntimeInvocation, type Turn } from "./session.ts";
 
 const PREFIX = "/2018-06-01/runtime/";
@@ -40,7 +40,6 @@ export class RuntimeApi {
   readonly address: string;
   readonly #server: Server;
   readonly #session = new Session(() => this.onIdle());
-  readonly #guard: Guard;
   readonly #options: RuntimeApiOptions;
   readonly #ended = deferred<(requestId: string | undefined) => BufferedAnswer>();
 
@@ -62,7 +61,6 @@ export class RuntimeApi {
     this.#server = server;
     this.#options = options;
     this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    this.#guard = new Guard(this.address);
     server.on("request", (request, response) => {
       this.#serve(request, response).catch((error: unknown) => {
         options.log.error({ err: error, url: request.url }, "runtime api");
@@ -120,7 +118,8 @@ export class RuntimeApi {
     // A peer that vanishes shows as an incomplete body or a lost poll, never as an uncaught error.
     request.on("error", () => undefined);
     response.on("error", () => undefined);
-    const refusal = await this.#guard.refusal(request);
+    // Runtime clients can send neither token nor path, so the port itself is the secret.
+    const refusal = await strangeness(request, { hosts: [this.address] });
     if (refusal !== undefined) {
       this.#options.onRefused?.(refusal);
       this.#options.log.warn(

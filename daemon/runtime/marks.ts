@@ -27,21 +27,27 @@ export function kill(...targets: number[]): void {
   }
 }
 
-/** Linux shows each process's environment to its own user. Gives the number of those that were ended. */
+/** Linux shows each process's environment to its own user. */
+export function markOf(pid: number): string | undefined {
+  const environment = read(`/proc/${pid}/environ`);
+  // Most processes have no mark at all: they are passed over without being taken apart.
+  if (!environment.includes(`${MARK}=`)) return undefined;
+  const variable = environment.split("\0").find((one) => one.startsWith(`${MARK}=`));
+  return variable?.slice(MARK.length + 1);
+}
+
+/** Gives the number of those that were ended. */
 export async function endMarked(marks: readonly string[]): Promise<number> {
   if (process.platform !== "linux") return 0;
-  const wanted = new Set(marks.map((mark) => `${MARK}=${mark}`));
+  const wanted = new Set(marks);
   const pids = list("/proc")
     .map(Number)
     .filter((pid) => pid > 1 && pid !== process.pid);
   let ended = 0;
   for (const [index, pid] of pids.entries()) {
     if (index % AT_ONCE === AT_ONCE - 1) await turn();
-    const environment = read(`/proc/${pid}/environ`);
-    // Most processes have no mark at all: they are passed over without being taken apart.
-    if (!environment.includes(`${MARK}=`)) continue;
-    if (!environment.split("\0").some((one) => wanted.has(one)) || processIdentity(pid) === undefined)
-      continue;
+    const mark = markOf(pid);
+    if (mark === undefined || !wanted.has(mark) || processIdentity(pid) === undefined) continue;
     kill(pid);
     ended += 1;
   }
