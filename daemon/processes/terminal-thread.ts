@@ -39,7 +39,9 @@ export type ToTerminals =
   /** The lines of this process that were told last have been made use of. */
   | { readonly is: "taken"; readonly name: string }
   /** Its process is no part of the app any more. */
-  | { readonly is: "forget"; readonly name: string };
+  | { readonly is: "forget"; readonly name: string }
+  /** Nothing more will be asked: the thread ends when its last PTY has. */
+  | { readonly is: "close" };
 
 export type FromTerminals =
   | { readonly is: "answer"; readonly id: number; readonly result: unknown }
@@ -66,6 +68,10 @@ parentPort?.on("message", (message: ToTerminals) => {
     case "forget":
       terminals.get(message.name)?.close();
       terminals.delete(message.name);
+      break;
+    case "close":
+      for (const one of terminals.values()) one.close();
+      parentPort?.close();
       break;
     case "start":
       void start(message.id, message.params);

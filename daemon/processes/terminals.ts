@@ -2,6 +2,7 @@
  * The near end of the terminals' thread (terminal-thread.ts), which starts with the first process. Where it dies by a
  * fault its PTYs close, so that what ran in them counts as ended.
  */
+import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 import { noTerminal, processNotStarted } from "../lib/errors.ts";
@@ -22,6 +23,9 @@ export type Running = {
   /** Behind its lines. Never rejects. */
   readonly exited: Promise<Exit>;
 };
+
+/** From the end of the last process to that of its PTY: moments. */
+const CLOSE_MS = 2_000;
 
 export class Terminals {
   readonly #options: TerminalsOptions;
@@ -63,10 +67,20 @@ export class Terminals {
     this.#thread.postMessage(message);
   }
 
-  /** When all processes have ended. */
+  /**
+   * When all processes have ended. The thread ends by itself: a PTY that tells of its end to a thread that is being
+   * terminated aborts the whole daemon, in native code.
+   */
   async close(): Promise<void> {
+    const thread = this.#thread;
+    if (thread !== undefined) {
+      const ended = once(thread, "exit", { signal: AbortSignal.timeout(CLOSE_MS) });
+      this.tell({ is: "close" });
+      this.#closed = true;
+      // Something is alive that the system does not let go of.
+      await ended.catch(() => thread.terminate());
+    }
     this.#closed = true;
-    await this.#thread?.terminate();
   }
 
   #open(): Worker {
