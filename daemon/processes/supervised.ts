@@ -79,6 +79,9 @@ type State =
       readonly timer: NodeJS.Timeout;
     };
 
+/** Others wait for one that comes back so soon. */
+const SOON_MS = 5_000;
+
 export class Supervised {
   readonly #around: Surroundings;
   readonly #backoff: Backoff;
@@ -90,6 +93,8 @@ export class Supervised {
   /** What an ended run left behind is being ended: the next one waits for that. */
   #sweeping: Promise<unknown> = Promise.resolve();
 
+  /** Of several that crash at once, each comes back after a while of its own: the others are told to let it go first. */
+  #withdraw = () => {};
   /** Its way from wish to run, whatever became of it: a run may come of it when it is not wanted any more. */
   #coming: Promise<void> = Promise.resolve();
 
@@ -227,6 +232,7 @@ export class Supervised {
     const given = new AbortController();
     this.#enter({ name: "waiting", given, why: undefined });
     this.#coming = this.#up(given).catch((error: unknown) => {
+      this.#withdraw();
       if (given.signal.aborted) return;
       this.#record({
         type: "process.exited",
@@ -259,11 +265,18 @@ export class Supervised {
     }
   }
 
-  /** Of those that choose their ports. */
-  async #turn(signal: AbortSignal): Promise<() => void> {
+  /** Of those that choose their ports: by the one of the last time. */
+  get #rank(): number | undefined {
     const { url, kind } = this.#wanted;
-    if (url !== undefined || !isFrontend(kind)) return () => {};
-    return this.#around.turns.take(portOf(this.url) ?? Number.MAX_SAFE_INTEGER, signal);
+    if (url !== undefined || !isFrontend(kind)) return undefined;
+    return portOf(this.url) ?? Number.MAX_SAFE_INTEGER;
+  }
+
+  async #turn(signal: AbortSignal): Promise<() => void> {
+    const rank = this.#rank;
+    const turn = rank === undefined ? () => {} : this.#around.turns.take(rank, signal);
+    this.#withdraw();
+    return turn;
   }
 
   /** A stranger who answers there would be taken for it. */
@@ -401,6 +414,8 @@ export class Supervised {
       }),
     );
     if (!crashed) return this.#enter({ name: "stopped", why: "it ended by itself" });
+    const rank = this.#rank;
+    if (rank !== undefined && retryInMs <= SOON_MS) this.#withdraw = this.#around.turns.announce(rank);
     const timer = setTimeout(() => {
       if (this.#state.name === "crashed" && this.#state.timer === timer) this.#begin();
     }, retryInMs);
@@ -436,6 +451,7 @@ export class Supervised {
   #leave(): void {
     if (this.#state.name === "waiting") this.#state.given.abort(new Error("not wanted any more"));
     if (this.#state.name === "crashed") clearTimeout(this.#state.timer);
+    this.#withdraw();
   }
 
   #enter(state: State): void {

@@ -11,6 +11,8 @@ type Waiting = { readonly rank: number; go(): void };
 
 export class Turns {
   readonly #waiting = new Set<Waiting>();
+  /** Of those that will come in a moment. */
+  readonly #announced = new Map<object, number>();
   #current: object | undefined;
   #deciding = false;
 
@@ -38,6 +40,15 @@ export class Turns {
     });
   }
 
+  /** It will take its turn soon, and nobody of a higher rank goes before it. Until it does, or this is called. */
+  announce(rank: number): () => void {
+    const who = {};
+    this.#announced.set(who, rank);
+    return () => {
+      if (this.#announced.delete(who)) void this.#next();
+    };
+  }
+
   #begin(): () => void {
     const current = {};
     this.#current = current;
@@ -59,7 +70,7 @@ export class Turns {
     this.#deciding = false;
     if (this.#current !== undefined) return;
     const [first] = [...this.#waiting].sort((a, b) => a.rank - b.rank);
-    if (first === undefined) return;
+    if (first === undefined || [...this.#announced.values()].some((rank) => rank < first.rank)) return;
     this.#waiting.delete(first);
     first.go();
   }
