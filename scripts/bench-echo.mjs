@@ -68,6 +68,14 @@ switch (part) {
     server.listen(0, "127.0.0.1", () => console.log(server.address().port));
     break;
   }
+  // Answers each message with a few bytes, as the daemon does before it does anything else.
+  case "ack": {
+    const server = createTlsServer({ minVersion: "TLSv1.3", pskCallback: () => KEY });
+    const sockets = new WebSocketServer({ server, perMessageDeflate: false });
+    sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(data.subarray(0, 20))));
+    server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+    break;
+  }
   case "relay": {
     const socket = await dial(Number(next));
     const waiting = [];

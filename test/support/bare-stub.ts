@@ -83,12 +83,22 @@ export class BareStub {
   }
 
   /** Sends an event under a new key; gives the frame's seq. */
-  invoke(event: string, requestId = randomBytes(16).toString("hex")): number {
+  invoke(event: string, requestId?: string): number {
+    const { seq, bytes } = this.invokeFrame(event, requestId);
+    this.socket.send(bytes);
+    return seq;
+  }
+
+  /** The next frame, to be sent by hand. */
+  invokeFrame(
+    event: string,
+    requestId = randomBytes(16).toString("hex"),
+  ): { readonly seq: number; readonly bytes: Uint8Array } {
     this.#sent += 1;
     const key = { requestId, nonce: randomBytes(16).toString("hex") };
     const fields = { remainingMs: 30_000, deadlineAt: Date.now() + 30_000, functionArn: "arn:bare" };
-    this.socket.send(encodeFrame(this.#sent, { type: "invoke", key, ...fields }, Buffer.from(event)));
-    return this.#sent;
+    const bytes = encodeFrame(this.#sent, { type: "invoke", key, ...fields }, Buffer.from(event));
+    return { seq: this.#sent, bytes };
   }
 
   close(): void {
