@@ -884,12 +884,19 @@ export class Daemon {
       await home.hold(false);
       if (app.home === "aws" && app.endpoint === undefined) throw noWayForStubs();
       // By itself nothing is taken away: a function that is commented out for a minute keeps its URL.
-      const { steps, tookMs, functions, known } = await home.deploy.apply(this.#debugging.deployable(app), {
-        replaceCode: byHand?.replaceCode ?? false,
-        keepRemoved: byHand === undefined,
-      });
+      const { steps, tookMs, functions, known, outputs } = await home.deploy.apply(
+        this.#debugging.deployable(app),
+        {
+          replaceCode: byHand?.replaceCode ?? false,
+          keepRemoved: byHand === undefined,
+        },
+      );
       this.#stands(functions, known);
-      this.#live = before.state === "live" ? before : { state: "live", since: Date.now() };
+      this.#live = {
+        state: "live",
+        since: before.state === "live" ? before.since : Date.now(),
+        outputs: this.#sealed(outputs),
+      };
       this.#applyFunctions();
       this.#processesRun ||= this.#processesWanted;
       this.#applyProcesses();
@@ -939,12 +946,14 @@ export class Daemon {
       const result = await home.deploy.apply(app, { mode: "release", signal });
       this.#stands(result.functions, result.known);
       this.store.record({ type: "deploy.finished", tookMs: result.tookMs, urls: urlsOf(result.known) });
-      const outputs = Object.entries(result.outputs).map(([name, value]): [string, unknown] => [
-        name,
-        this.#secrets.holds(value) ? SEALED : value,
-      ]);
-      return { ...result, outputs: Object.fromEntries(outputs) };
+      return { ...result, outputs: this.#sealed(result.outputs) };
     });
+  }
+
+  #sealed(outputs: Readonly<Record<string, unknown>>): Record<string, unknown> {
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, value]) => [name, this.#secrets.holds(value) ? SEALED : value]),
+    );
   }
 
   /** Everything of the stage, by its tags: also when the config does not load any more. @throws LivedevError */

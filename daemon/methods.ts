@@ -174,6 +174,11 @@ export function methods(daemon: Daemon): MethodTable {
 
     "process.screen": ({ name, scrollback }) => daemon.processes.screen(name, scrollback ?? 0),
 
+    async "process.clear"({ name }) {
+      await daemon.processes.clear(name);
+      return {};
+    },
+
     async "process.write"({ name, data }) {
       daemon.processes.write(name, data);
       return {};

@@ -74,7 +74,11 @@ const status = z.object({
   live: z.discriminatedUnion("state", [
     z.object({ state: z.literal("off") }).describe("Stubs are not in place: nobody has gone live yet."),
     z.object({ state: z.literal("deploying"), step: z.string().optional() }),
-    z.object({ state: z.literal("live"), since: z.number() }),
+    z.object({
+      state: z.literal("live"),
+      since: z.number(),
+      outputs: z.record(z.string(), z.unknown()).describe("What the config's run() returned."),
+    }),
     z.object({ state: z.literal("failed"), message: z.string(), hint: z.string().optional() }),
   ]),
   bridge: z.object({
@@ -172,6 +176,7 @@ const processStatus = z.object({
   kind: z.string().describe("`aws.Nextjs`, `aws.Service`, `DevCommand` …"),
   command: z.string(),
   directory: z.string().describe("Relative to the project."),
+  autostart: z.boolean().describe("Whether it starts with the stage; otherwise by `process.start` alone."),
   state: z
     .enum(["waiting", "starting", "ready", "stopping", "crashed", "stopped"])
     .describe("waiting: for a process that it links to, or for a port; crashed: it is started again."),
@@ -428,6 +433,8 @@ export const RPC = {
       text: z.string(),
       cursor: z.int().describe("Where to read on."),
       gap: z.boolean().describe("What came after `after` is gone in part: draw the screen anew."),
+      columns: z.int().describe("The terminal's size now; where it changed, what waits is answered at once."),
+      rows: z.int(),
     }),
   },
   "process.screen": {
@@ -442,6 +449,12 @@ export const RPC = {
       rows: z.int(),
       cursor: z.int().describe("The place in the output that it shows, for `process.output`."),
     }),
+  },
+  "process.clear": {
+    summary:
+      "Empties a process's screen and what is kept above it, for all who look. Its lines in history stay; a program that has the whole screen is left alone.",
+    params: z.strictObject(processName),
+    result: z.object({}),
   },
   "process.write": {
     summary: "Types into a process's terminal.",

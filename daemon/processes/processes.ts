@@ -9,9 +9,8 @@ import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { Leftovers } from "../runtime/leftovers.ts";
 import { acyclic } from "./order.ts";
-import type { Output } from "./ring.ts";
 import { Supervised, type Surroundings } from "./supervised.ts";
-import type { Screen } from "./terminal.ts";
+import type { Output, Screen } from "./terminal.ts";
 import { Terminals } from "./terminals.ts";
 import { Turns } from "./turns.ts";
 import { DEFAULT_LIMITS, type Limits, type ProcessEvent, type RunnableProcess } from "./types.ts";
@@ -137,6 +136,11 @@ export class Processes implements AsyncDisposable {
     return this.#terminals.ask("screen", { name, scrollback });
   }
 
+  clear(name: string): Promise<void> {
+    this.#found(name);
+    return this.#terminals.ask("clear", { name });
+  }
+
   write(name: string, data: string): void {
     this.#found(name);
     this.#terminals.tell({ is: "write", name, data });
@@ -235,7 +239,7 @@ export class Processes implements AsyncDisposable {
 }
 
 function status(one: Supervised): ProcessStatus {
-  const { name, title, kind, command, directory } = one.wanted;
+  const { name, title, kind, command, directory, autostart } = one.wanted;
   const { url, why, root, retryAt } = one;
   return {
     name,
@@ -243,6 +247,7 @@ function status(one: Supervised): ProcessStatus {
     kind,
     command,
     directory,
+    autostart,
     state: one.state,
     since: one.since,
     restarts: one.restarts,

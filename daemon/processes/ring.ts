@@ -1,7 +1,7 @@
 /** The last of what a terminal was given, by place: how many characters came before. Bounded; the oldest leaves. */
 const MAX_CHARACTERS = 512 * 1024;
 
-export type Output = {
+export type Read = {
   readonly text: string;
   /** Where to read on. */
   readonly cursor: number;
@@ -28,7 +28,14 @@ export class Ring {
     }
   }
 
-  after(place: number): Output {
+  /** Whoever read before has a gap now. */
+  clear(): void {
+    this.#parts.length = 0;
+    this.#length = 0;
+    this.#end += 1;
+  }
+
+  after(place: number): Read {
     const begin = this.#end - this.#length;
     // A place ahead of us is another daemon's.
     const gap = place < begin || place > this.#end;

@@ -7,8 +7,7 @@ import { parentPort } from "node:worker_threads";
 import { messageOf } from "../lib/errors.ts";
 import { giveWay, makeGiveWay } from "../lib/priority.ts";
 import { endTree, type Patience } from "./ladder.ts";
-import type { Output } from "./ring.ts";
-import { Terminal, type Exit, type Order, type Screen } from "./terminal.ts";
+import { Terminal, type Exit, type Order, type Output, type Screen } from "./terminal.ts";
 import { membersOfEach, type Root } from "./tree.ts";
 
 /** What is asked, each answered. `name` is the process's. */
@@ -17,6 +16,7 @@ export type Questions = {
   readonly end: { params: { root: Root; patience: Patience }; result: { alive: number } };
   readonly usage: { params: { roots: readonly Root[] }; result: readonly Usage[] };
   readonly screen: { params: { name: string; scrollback: number }; result: Screen };
+  readonly clear: { params: { name: string }; result: void };
   readonly output: { params: { name: string; after: number; waitMs: number }; result: Output };
 };
 
@@ -89,6 +89,9 @@ parentPort?.on("message", (message: ToTerminals) => {
       break;
     case "screen":
       answer(message.id, terminal(message.params.name).screen(message.params.scrollback));
+      break;
+    case "clear":
+      answer(message.id, terminal(message.params.name).clear());
       break;
     case "output": {
       const { name, after, waitMs } = message.params;

@@ -10,10 +10,12 @@ import { StringDecoder } from "node:string_decoder";
 
 import type { IPty } from "@lydell/node-pty";
 import { SerializeAddon } from "@xterm/addon-serialize";
+import { Unicode11Addon } from "@xterm/addon-unicode11";
 import headless from "@xterm/headless";
 
 import { Lines } from "./text.ts";
-import { Ring, type Output } from "./ring.ts";
+import { PrivateModes } from "./private-modes.ts";
+import { Ring, type Read } from "./ring.ts";
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
@@ -32,6 +34,9 @@ export type Screen = {
   /** The place in the output that it shows. */
   readonly cursor: number;
 };
+
+/** What was read, of a terminal of which size. */
+export type Output = Read & { readonly columns: number; readonly rows: number };
 
 type Fork = (typeof import("@lydell/node-pty"))["spawn"];
 
@@ -66,6 +71,7 @@ export class Terminal {
     allowProposedApi: true,
   });
   readonly #serialize = new SerializeAddon();
+  readonly #modes = new PrivateModes(this.#screen.parser);
   readonly #ring = new Ring();
   readonly #lines = new Lines();
   readonly #holds = new Set<Hold>();
@@ -83,6 +89,9 @@ export class Terminal {
   constructor(options: TerminalOptions) {
     this.#options = options;
     this.#screen.loadAddon(this.#serialize);
+    // Emoji are two cells wide, as programs take them to be.
+    this.#screen.loadAddon(new Unicode11Addon());
+    this.#screen.unicode.activeVersion = "11";
     // Programs ask their terminal what it is and where its cursor stands.
     this.#screen.onData((answer) => this.write(answer));
   }
@@ -131,6 +140,22 @@ export class Terminal {
     } catch {
       // It ended in this moment.
     }
+    // Who draws it along draws it of this size from here on.
+    this.#wake();
+  }
+
+  /** Empties it, and what is kept above it; the line of the cursor stays. A program that has the whole screen keeps it. */
+  clear(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#screen.write("", () => {
+        if (this.#screen.buffer.active.type === "normal") {
+          this.#screen.clear();
+          this.#ring.clear();
+          this.#wake();
+        }
+        resolve();
+      });
+    });
   }
 
   /** As it stands when all that was read before has been drawn. */
@@ -139,7 +164,8 @@ export class Terminal {
     return new Promise((resolve) => {
       this.#screen.write("", () => {
         const { cols: columns, rows } = this.#screen;
-        resolve({ text: this.#serialize.serialize({ scrollback }), columns, rows, cursor });
+        const text = this.#serialize.serialize({ scrollback }) + this.#modes.serialize();
+        resolve({ text, columns, rows, cursor });
       });
     });
   }
@@ -147,7 +173,8 @@ export class Terminal {
   /** What came after the place; where nothing did, waits for it so long. */
   async output(after: number, waitMs: number): Promise<Output> {
     if (after === this.#ring.end && waitMs > 0) await this.#more(waitMs);
-    return this.#ring.after(after);
+    const { cols: columns, rows } = this.#screen;
+    return { ...this.#ring.after(after), columns, rows };
   }
 
   /** The daemon made use of the lines that it was told. */
@@ -161,7 +188,7 @@ export class Terminal {
     clearTimeout(this.#telling);
     clearTimeout(this.#window);
     this.#pty = undefined;
-    for (const reader of this.#readers) reader();
+    this.#wake();
     this.#screen.dispose();
   }
 
@@ -198,6 +225,10 @@ export class Terminal {
       if (this.#unparsed <= MAX_UNPARSED) this.#letGo("screen");
     });
     if (this.#unparsed > MAX_UNPARSED) this.#hold("screen");
+    this.#wake();
+  }
+
+  #wake(): void {
     for (const reader of [...this.#readers]) reader();
   }
 

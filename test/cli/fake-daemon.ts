@@ -37,7 +37,7 @@ export const STATUS: DaemonStatus = {
   version: VERSION,
   startedAt: Date.now() - 90_000,
   config: { state: "ready" },
-  live: { state: "live", since: Date.now() - 60_000 },
+  live: { state: "live", since: Date.now() - 60_000, outputs: {} },
   bridge: { address: "tls://127.0.0.1:4000", sandboxes: 1 },
   functions: [
     {

@@ -221,6 +221,39 @@ void t.test("the second client sees the same screen, and goes on where it stands
   t.match((await rig.processes.screen("Tui", 0)).text, "more");
 });
 
+void t.test("who draws a terminal along is told of another size and of an emptied screen", async (t) => {
+  const rig = await open(t);
+  rig.processes.apply([
+    wanted(
+      "Tui",
+      `seq 1 100; printf 'end \\033[?25l\\033[?1000;1006h'; read line; printf '\\033[?25h\\033[?1006l\\nshown'; sleep 60`,
+    ),
+    wanted("Party", `printf '🎉\\033[2Gx'; printf '\\nover'; sleep 60`),
+  ]);
+  const shows = (name: string, text: string) =>
+    until(async () => (await rig.processes.screen(name, 0)).text.includes(text), text);
+  await shows("Tui", "end");
+  const first = await rig.processes.screen("Tui", 1_000);
+  t.match(first.text, "\r\n12\r\n");
+  t.ok(first.text.endsWith("\u001B[?1000h\u001B[?25l\u001B[?1006h"), "no cursor, the mouse by SGR");
+
+  const waiting = rig.processes.output("Tui", first.cursor, 20_000);
+  rig.processes.resize("Tui", 90, 20);
+  t.match(await waiting, { text: "", gap: false, columns: 90, rows: 20 });
+
+  await rig.processes.clear("Tui");
+  t.match(await rig.processes.output("Tui", first.cursor, 0), { gap: true });
+  const empty = await rig.processes.screen("Tui", 1_000);
+  t.notMatch(empty.text, "12");
+  t.match(empty.text, "end", "the line of the cursor stays");
+  rig.processes.write("Tui", "\n");
+  await shows("Tui", "shown");
+  t.notMatch((await rig.processes.screen("Tui", 0)).text, "\u001B[?25l");
+
+  await shows("Party", "over");
+  t.notMatch((await rig.processes.screen("Party", 0)).text, "🎉", "an emoji takes two cells");
+});
+
 void t.test("processor time and memory are those of the whole tree", async (t) => {
   const rig = await open(t);
   rig.processes.apply([wanted("Busy", "(while :; do :; done) & sleep 60"), wanted("Idle", "sleep 60")]);

@@ -111,6 +111,7 @@ export function methodTable(history: MemoryHistory, over: Partial<MethodTable> =
     "process.restart": missing,
     "process.output": missing,
     "process.screen": missing,
+    "process.clear": missing,
     "process.write": missing,
     "process.resize": missing,
     "stage.goLive": missing,
