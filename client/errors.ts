@@ -309,6 +309,9 @@ export const editSealed = (id: number | string) =>
     "Give another with --event or --file.",
   );
 
+export const deployInterrupted = (what: string) =>
+  `${what} stops between two steps; those under way come to their end. What was done is kept: \`livedev deploy\` goes on from there, \`livedev remove\` takes it away.`;
+
 export const withoutCloud = (why: string) => `Without the logs of the cloud: ${why}`;
 
 export const noHistory = (file: string) =>

@@ -44,17 +44,18 @@ import {
 } from "./home.ts";
 import { Invocations, type Run } from "./invocations/invocations.ts";
 import {
+  LivedevError,
   codeOf,
   configBroken,
   daemonTaken,
-  LivedevError,
   messageOf,
   neverConfigured,
+  noWayForStubs,
   notConfigured,
   notOneProcess,
   secretsMissing,
+  stageMoved,
   stubMissing,
-  noWayForStubs,
   unknownFunction,
 } from "./lib/errors.ts";
 import { untilAborted } from "./lib/abort.ts";
@@ -112,6 +113,9 @@ type Kept = {
   readonly debugging: KeptDebugging;
   /** Of the last good config: the stage can be removed when none loads any more. */
   readonly removable: Removable;
+  /** Where the last deployment stands, and where else a person was told that it would be left behind. */
+  readonly standsAt: Place | null;
+  readonly movesTo: string;
 };
 
 type Removable = Place & Pick<WantedApp, "protect" | "removal">;
@@ -881,6 +885,7 @@ export class Daemon {
     this.#live = { state: "deploying" };
     try {
       const home = await this.openHome();
+      this.#notMoved(app, byHand !== undefined);
       await home.hold(false);
       if (app.home === "aws" && app.endpoint === undefined) throw noWayForStubs();
       // By itself nothing is taken away: a function that is commented out for a minute keeps its URL.
@@ -891,7 +896,7 @@ export class Daemon {
           keepRemoved: byHand === undefined,
         },
       );
-      this.#stands(functions, known);
+      this.#stands(app, functions, known);
       this.#live = {
         state: "live",
         since: before.state === "live" ? before.since : Date.now(),
@@ -916,7 +921,8 @@ export class Daemon {
     }
   }
 
-  #stands(functions: Deployed, known: Readonly<Record<string, unknown>>): void {
+  #stands(app: Place, functions: Deployed, known: Readonly<Record<string, unknown>>): void {
+    this.#kept.set({ standsAt: placeOf(app) });
     this.#deployed = functions;
     // Passwords and secrets stand in the stage's own state; a file of ours need not hold them too.
     this.#outputs = known;
@@ -940,11 +946,12 @@ export class Daemon {
   deploy(signal: AbortSignal): Promise<DeployResult> {
     return this.#change(signal, async () => {
       const app = await this.#releaseApp();
+      this.#notMoved(app, true);
       const home = await this.openHome(app);
       await this.#secretsFor(app);
       await home.hold(false);
       const result = await home.deploy.apply(app, { mode: "release", signal });
-      this.#stands(result.functions, result.known);
+      this.#stands(app, result.functions, result.known);
       this.store.record({ type: "deploy.finished", tookMs: result.tookMs, urls: urlsOf(result.known) });
       return { ...result, outputs: this.#sealed(result.outputs) };
     });
@@ -967,7 +974,8 @@ export class Daemon {
       const home = await this.openHome(place);
       await home.hold(false);
       const removed = await home.deploy.remove({ functions: [], ...place }, { signal });
-      this.#stands({}, {});
+      this.#stands(place, {}, {});
+      this.#kept.set({ standsAt: null });
       if (removed.kept.length === 0) await home.forget();
       this.store.record({ type: "deploy.finished", tookMs: removed.tookMs, urls: {} });
       return removed;
@@ -980,6 +988,19 @@ export class Daemon {
     const none = app.home === "local" && app.endpoint === undefined;
     if (none || (this.#wantLive && app.functions.every(({ dev }) => dev))) return [];
     return (await this.openHome()).deploy.cloudLogs(query);
+  }
+
+  /**
+   * Under another name, or in another region, nothing of what was deployed is found: it would stand there unknown. A
+   * person is told once, and goes on by asking again. @throws LivedevError `stage.moved`
+   */
+  #notMoved(app: Place, byHand: boolean): void {
+    const before = this.#kept.get("standsAt");
+    const now = JSON.stringify(placeOf(app));
+    if (before === undefined || before === null || JSON.stringify(placeOf(before)) === now) return;
+    if (byHand && this.#kept.get("movesTo") === now) return;
+    if (byHand) this.#kept.set({ movesTo: now });
+    throw stageMoved(where(before), where(app));
   }
 
   async state(): Promise<StageState | undefined> {
@@ -1101,3 +1122,16 @@ async function keepOutOfGit(folder: string): Promise<void> {
     if (codeOf(error) !== "EEXIST") throw error;
   });
 }
+
+/** What its resources are found by. Who of a team asks, by a profile, does not count. */
+const placeOf = ({ name, stage, home, region, endpoint }: Place): Place => ({
+  name,
+  stage,
+  home,
+  region,
+  ...(endpoint !== undefined && { endpoint }),
+});
+
+/** For people. */
+const where = ({ name, stage, home, region, endpoint }: Place): string =>
+  `${name}/${stage} (${endpoint ?? (home === "local" ? "the local cloud" : `AWS in ${region}`)})`;

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 
 import { connect } from "../connect.ts";
+import { deployInterrupted } from "../errors.ts";
 import type { Cli, Common } from "./cli.ts";
 import { showDeployment } from "./live.ts";
 import { inert, note, paint, print, printJson, table } from "./output.ts";
@@ -28,7 +29,11 @@ export function deployCommand(cli: Cli): Command {
               for (const { event } of events) showDeployment(progress, event);
             },
           );
-          return await client.call("stage.deploy", {}, { signal: cli.signal });
+          const stopped = () => note(deployInterrupted("The deployment"));
+          cli.signal.addEventListener("abort", stopped, { once: true });
+          return await client
+            .call("stage.deploy", {}, { signal: cli.signal })
+            .finally(() => cli.signal.removeEventListener("abort", stopped));
         })();
         if (options.json === true) return printJson(deployed);
         const { urls, outputs, steps, tookMs } = deployed;

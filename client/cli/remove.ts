@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 
 import { connect } from "../connect.ts";
-import { needsYesToRemove, notRemoved } from "../errors.ts";
+import { deployInterrupted, needsYesToRemove, notRemoved } from "../errors.ts";
 import { agree, canAsk } from "./ask.ts";
 import type { Cli, Common } from "./cli.ts";
 import { showDeployment } from "./live.ts";
@@ -35,7 +35,11 @@ export function removeCommand(cli: Cli): Command {
           await using _watching = await client.subscribe({ types: ["deploy.*"] }, (events) => {
             for (const { event } of events) showDeployment(progress, event);
           });
-          return await client.call("stage.remove", {}, { signal: cli.signal });
+          const stopped = () => note(deployInterrupted("The removal"));
+          cli.signal.addEventListener("abort", stopped, { once: true });
+          return await client
+            .call("stage.remove", {}, { signal: cli.signal })
+            .finally(() => cli.signal.removeEventListener("abort", stopped));
         })();
         if (options.json === true) return printJson(removed);
         const { steps, tookMs, kept } = removed;

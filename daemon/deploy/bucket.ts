@@ -6,7 +6,12 @@ import {
   DeleteBucketLifecycleCommand,
   DeleteBucketPolicyCommand,
   DeleteObjectsCommand,
+  GetBucketCorsCommand,
+  GetBucketLifecycleConfigurationCommand,
+  GetBucketPolicyCommand,
   GetBucketTaggingCommand,
+  GetBucketVersioningCommand,
+  GetPublicAccessBlockCommand,
   ListBucketsCommand,
   ListObjectVersionsCommand,
   paginateListObjectsV2,
@@ -27,12 +32,20 @@ import type { Calls } from "./calls.ts";
 import { isOurs, type Stage } from "./deployed.ts";
 import { each } from "./each.ts";
 import { partitionOf, TAGS, type Lookup } from "./stubs.ts";
-import type { DeployedThing, WantedThing } from "./things.ts";
+import type { BucketFacts, DeployedThing, WantedThing } from "./things.ts";
 
 type Wanted = Extract<WantedThing, { is: "bucket" }>;
 
 const GONE = ["NoSuchBucket", "NotFound"];
-const UNSET = ["NoSuchTagSet", "NoSuchTagSetError", "NoSuchCORSConfiguration", ...GONE];
+const UNSET = [
+  "NoSuchTagSet",
+  "NoSuchTagSetError",
+  "NoSuchCORSConfiguration",
+  "NoSuchBucketPolicy",
+  "NoSuchLifecycleConfiguration",
+  "NoSuchPublicAccessBlockConfiguration",
+  ...GONE,
+];
 const MINE = ["BucketAlreadyOwnedByYou"];
 /** The local cloud keeps what a bucket holds, and does without some of how it is kept. */
 const UNSUPPORTED = ["NotImplemented"];
@@ -46,7 +59,7 @@ export async function readBuckets(
   calls: Calls,
   of: Stage,
   known: Iterable<string>,
-  begun: ReadonlySet<string>,
+  { begun, thorough }: { readonly begun: ReadonlySet<string>; readonly thorough: boolean },
 ): Promise<DeployedThing[]> {
   const client = await calls.aws.s3();
   const prefix = `${of.app}-${of.stage}-`.toLowerCase().replaceAll(/[^a-z0-9-]/g, "-");
@@ -68,9 +81,44 @@ export async function readBuckets(
       nameInAws: name,
       hash: tags[TAGS.hash],
       outputs: bucketOutputs(name, calls.aws.region),
+      ...(thorough && { facts: await factsOf(calls, client, name) }),
     });
   });
   return found;
+}
+
+/** What may have been changed by somebody else. What this S3 does not have at all is left out. */
+async function factsOf(calls: Calls, client: S3Client, Bucket: string): Promise<BucketFacts> {
+  const ask = <T>(what: string, call: () => Promise<T>) =>
+    calls.unless(UNSUPPORTED, `${what} of ${Bucket}`, async (): Promise<{ readonly found?: T }> => {
+      try {
+        return { found: await call() };
+      } catch (error) {
+        if (error instanceof Error && UNSET.includes(error.name)) return {};
+        throw error;
+      }
+    });
+  const versioning = await ask("GetBucketVersioning", () =>
+    client.send(new GetBucketVersioningCommand({ Bucket })),
+  );
+  const access = await ask("GetPublicAccessBlock", () =>
+    client.send(new GetPublicAccessBlockCommand({ Bucket })),
+  );
+  const policy = await ask("GetBucketPolicy", () => client.send(new GetBucketPolicyCommand({ Bucket })));
+  const cors = await ask("GetBucketCors", () => client.send(new GetBucketCorsCommand({ Bucket })));
+  const lifecycle = await ask("GetBucketLifecycleConfiguration", () =>
+    client.send(new GetBucketLifecycleConfigurationCommand({ Bucket })),
+  );
+  const { BlockPublicPolicy = false, RestrictPublicBuckets = false } =
+    access?.found?.PublicAccessBlockConfiguration ?? {};
+  return {
+    is: "bucket",
+    ...(versioning && { versioning: versioning.found?.Status === "Enabled" }),
+    ...(access && { closed: BlockPublicPolicy && RestrictPublicBuckets }),
+    ...(policy && { enforceHttps: policy.found?.Policy?.includes("aws:SecureTransport") ?? false }),
+    ...(cors && { cors: (cors.found?.CORSRules?.length ?? 0) > 0 }),
+    ...(lifecycle && { lifecycleRules: lifecycle.found?.Rules?.length ?? 0 }),
+  };
 }
 
 export function bucketOutputs(name: string, region: string): Record<string, unknown> {

@@ -3,7 +3,7 @@
  * lets go. Each step is journaled before and after.
  */
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 import { resolveOutputs, type Text, type WantedApp, type WantedProcess } from "../../proto/app.ts";
@@ -282,7 +282,8 @@ export class Carrier {
     if (kept === undefined || standing?.stub !== false) return undefined;
     const file = this.#place(component, "previous.zip");
     if (!(await making?.file?.getCode(kept.key, file))) return undefined;
-    return bytesOf(await readFile(file));
+    const { size } = await stat(file);
+    return this.#uploadable(file, { bytes: size, sha256: kept.sha256 });
   }
 
   #place(component: string, name: string): string {

@@ -40,8 +40,8 @@ export async function readAll(
     thorough,
   });
   const things = [
-    ...(askBuckets ? await readBuckets(calls, of, buckets, begun) : []),
-    ...(askStacks ? await readStacks(calls, of) : []),
+    ...(askBuckets ? await readBuckets(calls, of, buckets, { begun, thorough }) : []),
+    ...(askStacks ? await readStacks(calls, of, thorough) : []),
   ];
   return { ...read, things };
 }

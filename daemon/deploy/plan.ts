@@ -1,6 +1,7 @@
 /** Deployed, wanted → steps. Pure: nothing is asked, nothing done; the same two give the same steps. */
 import { changes, type Change, type LambdaFacts } from "./changes.ts";
 import type { WantedLambda } from "./stubs.ts";
+import { thingChanges } from "./thing-changes.ts";
 import type { DeployedThing, WantedThing } from "./things.ts";
 
 /** What stands in AWS and is tagged as this stage's. */
@@ -102,9 +103,10 @@ function thingSteps(
       const found = standing.get(key(thing));
       if (found === undefined) return [{ resource: "thing", action: "create", thing }];
       if (found.hash !== thing.hash) return [{ resource: "thing", action: "update", thing }];
-      return found.broken === undefined
+      const drifted = thingChanges(thing, found.facts);
+      return drifted.length === 0
         ? []
-        : [{ resource: "thing", action: "update", thing, drift: true, changes: [{ what: found.broken }] }];
+        : [{ resource: "thing", action: "update", thing, drift: true, changes: drifted }];
     }),
   ];
 }

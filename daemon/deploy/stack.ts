@@ -22,18 +22,30 @@ const CHANGE = "livedev";
 /** The commands, loaded when the first app needs them. */
 const commands = () => import("@aws-sdk/client-cloudformation");
 
-export async function readStacks(calls: Calls, of: Stage): Promise<DeployedThing[]> {
-  const { paginateDescribeStacks } = await commands();
+export async function readStacks(calls: Calls, of: Stage, thorough: boolean): Promise<DeployedThing[]> {
+  const { paginateDescribeStacks, GetTemplateCommand } = await commands();
   const client = await calls.aws.cloudformation();
   const found: DeployedThing[] = [];
+  const shown = new Map<string, Record<string, string>>();
   await calls.try("DescribeStacks", async () => {
     for await (const { Stacks = [] } of paginateDescribeStacks({ client }, {})) {
       for (const stack of Stacks) {
-        if (isOurs(tagsOf(stack), of) && stack.StackStatus !== "DELETE_COMPLETE") found.push(deployed(stack));
+        if (!isOurs(tagsOf(stack), of) || stack.StackStatus === "DELETE_COMPLETE") continue;
+        found.push(deployed(stack));
+        shown.set(stack.StackName ?? "", parametersOf(stack));
       }
     }
   });
-  return found;
+  if (!thorough) return found;
+  return Promise.all(
+    found.map(async (thing) => {
+      const { TemplateBody = "" } = await calls.try(`GetTemplate of ${thing.nameInAws}`, () =>
+        client.send(new GetTemplateCommand({ StackName: thing.nameInAws }), { abortSignal: calls.signal }),
+      );
+      const parameters = shown.get(thing.nameInAws) ?? {};
+      return { ...thing, facts: { is: "stack", template: TemplateBody, parameters } as const };
+    }),
+  );
 }
 
 function deployed(stack: Stack): DeployedThing {
@@ -207,6 +219,15 @@ async function reason(
   );
   if (failed === undefined) return stack?.StackStatusReason ?? "it says no more";
   return `${failed.LogicalResourceId} (${failed.ResourceType}): ${failed.ResourceStatusReason ?? ""}`;
+}
+
+/** Without secrets, of which it shows asterisks, and what it resolves itself. */
+function parametersOf({ Parameters = [] }: Stack): Record<string, string> {
+  return Object.fromEntries(
+    Parameters.filter(({ ParameterValue = "" }) => !/^\*+$/.test(ParameterValue)).map(
+      ({ ParameterKey = "", ParameterValue = "" }) => [ParameterKey, ParameterValue],
+    ),
+  );
 }
 
 function tagsOf({ Tags = [] }: Stack): Record<string, string> {

@@ -1,6 +1,23 @@
 /** What stands beside functions: buckets, and what CloudFormation carries out. */
 import type { WantedBucket, WantedStack } from "../../proto/app.ts";
 
+export type BucketFacts = {
+  readonly is: "bucket";
+  readonly versioning?: boolean;
+  /** Whether S3 lets nobody else in, whatever its policy says. */
+  readonly closed?: boolean;
+  readonly enforceHttps?: boolean;
+  readonly cors?: boolean;
+  readonly lifecycleRules?: number;
+};
+
+export type StackFacts = {
+  readonly is: "stack";
+  /** Those that CloudFormation shows. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly template: string;
+};
+
 type Thing = {
   /** `aws.Bucket`, `aws.Vpc` … */
   readonly kind: string;
@@ -34,7 +51,7 @@ export type DeployedThing = Thing & {
   readonly is: WantedThing["is"];
   /** Of its tags; undefined: its step did not come to its end. */
   readonly hash: string | undefined;
-  /** Why it has to be mended although it stands as wanted by its tags. */
-  readonly broken?: string;
+  /** As it stands, whatever its tags say; absent where it was not looked at. */
+  readonly facts?: BucketFacts | StackFacts;
   readonly outputs: Readonly<Record<string, unknown>>;
 };

@@ -574,6 +574,13 @@ export const deployStopped = (app: string, stage: string) =>
     "What was done is kept: `livedev deploy` goes on from there, `livedev remove` takes it away.",
   );
 
+export const stageMoved = (before: string, now: string) =>
+  new LivedevError(
+    "stage.moved",
+    `Nothing was changed: ${before} still stands, and livedev.config.ts says ${now} now, under which nothing of it is found.`,
+    "Put the config back and run `livedev remove` first; or run the command again to leave it standing there.",
+  );
+
 export const neverConfigured = (stage: string) =>
   new LivedevError(
     "stage.unknown",

@@ -1,8 +1,15 @@
 /** The components beside functions, buckets and stacks, on moto: made, changed, left as they were, taken away. */
+import { DescribeStacksCommand, UpdateStackCommand } from "@aws-sdk/client-cloudformation";
 import { CreateSubnetCommand, CreateTagsCommand, CreateVpcCommand } from "@aws-sdk/client-ec2";
 import { ListInvalidationsCommand } from "@aws-sdk/client-cloudfront";
 import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
-import { ListObjectsV2Command } from "@aws-sdk/client-s3";
+import {
+  DeleteBucketPolicyCommand,
+  DeletePublicAccessBlockCommand,
+  ListObjectsV2Command,
+  PutBucketVersioningCommand,
+} from "@aws-sdk/client-s3";
+import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -15,6 +22,7 @@ import {
   openDeploy,
   openStage,
   wantedApp,
+  wantedBucket,
   wantedFunction,
   wantedPostgres,
   wantedRedis,
@@ -200,6 +208,103 @@ else {
 
     await deploy.remove(wanted);
     t.same(await moto.dump(), before);
+  });
+
+  void t.test(
+    "a bucket and a stack that were changed by hand are shown as drift, and put right",
+    async (t) => {
+      const { deploy, app, aws, nameOf } = await open(t);
+      const wanted = app([wantedFunction("Api")], {
+        buckets: [wantedBucket("Files", { versioning: true, cors: { allowOrigins: ["*"] } })],
+        stacks: [wantedStack("Triggers", TRIGGERS, { Arn: ref("Api.arn"), Rate: "rate(5 minutes)" })],
+      });
+      const { known } = await deploy.apply(wanted);
+      t.same((await deploy.plan(wanted)).steps, []);
+      const s3 = await aws.s3();
+      const Bucket = String(known["Files.name"]);
+      await s3.send(
+        new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Suspended" } }),
+      );
+      await s3.send(new DeletePublicAccessBlockCommand({ Bucket }));
+      await s3.send(new DeleteBucketPolicyCommand({ Bucket }));
+      const cloudformation = await aws.cloudformation();
+      const { Stacks } = await cloudformation.send(
+        new DescribeStacksCommand({ StackName: nameOf("Triggers") }),
+      );
+      await cloudformation.send(
+        new UpdateStackCommand({
+          StackName: nameOf("Triggers"),
+          TemplateBody: JSON.stringify({ ...TRIGGERS, Description: "by hand" }),
+          Parameters: [
+            { ParameterKey: "Arn", ParameterValue: String(known["Api.arn"]) },
+            { ParameterKey: "Rate", ParameterValue: "rate(9 minutes)" },
+          ],
+          Tags: Stacks?.[0]?.Tags,
+        }),
+      );
+      t.match(
+        (await deploy.plan(wanted)).steps.toSorted((a, b) => (a.resource < b.resource ? -1 : 1)),
+        [
+          {
+            step: "update",
+            resource: 'aws.Bucket "Files"',
+            drift: true,
+            changes: [
+              { what: "versioning", from: "false", to: "true" },
+              { what: "closed", from: "false", to: "true" },
+              { what: "enforceHttps", from: "false", to: "true" },
+            ],
+          },
+          {
+            step: "update",
+            resource: 'aws.Stack "Triggers"',
+            drift: true,
+            changes: [{ what: "template" }, { what: "parameter Rate", to: "changed" }],
+          },
+        ],
+      );
+      await deploy.apply(wanted, { mode: "release" });
+      t.same((await deploy.plan(wanted, { mode: "release" })).steps, []);
+      await deploy.remove(wanted);
+    },
+  );
+
+  void t.test("a package over 50 MB goes over S3, and so does the one that is put back", async (t) => {
+    const { deploy, app, save, aws, nameOf, project } = await open(t);
+    save("data/x", "");
+    writeFileSync(join(project, "data/big.bin"), randomBytes(51 * 1024 * 1024));
+    const wanted = (memoryMb: number) =>
+      app([wantedFunction("Api", { memoryMb, copyFiles: [{ from: "data", to: "data" }] })]);
+    const sent: string[] = [];
+    t.teardown(() => (moto.refuse = () => undefined));
+    moto.refuse = ({ service, method, path }, body) => {
+      if (service === "lambda" && /\/functions\/?$|\/code$/.test(path) && method !== "GET") {
+        const { S3Bucket, ZipFile, Code } = JSON.parse(body.toString()) as Record<string, unknown>;
+        const code = (Code ?? { S3Bucket, ZipFile }) as { S3Bucket?: string; ZipFile?: string };
+        sent.push(code.ZipFile === undefined ? String(code.S3Bucket) : `${code.ZipFile.length} bytes`);
+      }
+      return undefined;
+    };
+    await deploy.apply(wanted(256), { mode: "release" });
+    t.match(sent, [/^livedev-state-/]);
+    const lambda = await aws.lambda();
+    const facts = async () =>
+      (await lambda.send(new GetFunctionConfigurationCommand({ FunctionName: nameOf("Api") }))) ?? {};
+    const before = await facts();
+    const watch = moto.refuse;
+    let refusals = 0;
+    moto.refuse = (call, body) => {
+      watch(call, body);
+      const isConfiguration = call.method === "PUT" && call.path.endsWith("/configuration");
+      return isConfiguration && (refusals += 1) === 1
+        ? { status: 400, name: "InvalidParameterValueException" }
+        : undefined;
+    };
+    save("src/index.js", "export const handler = async () => 2;");
+    await t.rejects(deploy.apply(wanted(512), { mode: "release" }), { code: "deploy.undone" });
+    t.match(sent, [/^livedev-state-/, /^livedev-state-/, /^livedev-state-/]);
+    t.equal((await facts()).CodeSha256, before.CodeSha256, "it runs its previous code");
+    await deploy.remove(wanted(256));
   });
 
   void t.test("databases with `dev` are not deployed in dev, and without it they are", async (t) => {

@@ -217,4 +217,44 @@ else {
       t.same(await moto.dump(), before);
     },
   );
+
+  void t.test("Ctrl-C in mid-deploy stops it between two steps, says so, and it goes on later", async (t) => {
+    const { rig } = laptop("ctrl-c", 10);
+    t.teardown(() => rig[Symbol.asyncDispose]());
+    const child = rig.spawn("livedev.js", ["deploy"]);
+    from(isCreate, () => {
+      child.kill("SIGINT");
+      return undefined;
+    });
+    let said = "";
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (said += text));
+    const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+    t.equal(code, 130);
+    t.match(said, /The deployment stops between two steps; .*`livedev deploy` goes on from there/);
+    // The next request of the same kind comes after it has stopped.
+    moto.refuse = () => undefined;
+    const { stdout } = await rig.livedev("plan");
+    t.match(stdout, /\+ aws\.Function "F9"/, "the last one was not begun");
+    await goesOn(t, rig, before);
+  });
+
+  void t.test("an app with another name leaves nothing behind unsaid", async (t) => {
+    const { rig } = laptop("moves", 1);
+    t.teardown(() => rig[Symbol.asyncDispose]());
+    t.equal((await rig.livedev("deploy")).code, 0);
+    rig.edit("livedev.config.ts", `name: "shop"`, `name: "store"`);
+    const refused = await rig.livedev("deploy");
+    t.equal(refused.code, 1);
+    t.match(
+      refused.stderr,
+      /Nothing was changed: shop\/moves \(http.*\) still stands, and .* says store\/moves/,
+    );
+    t.match(refused.stderr, /`livedev remove` first/);
+    rig.edit("livedev.config.ts", `name: "store"`, `name: "shop"`);
+    t.equal((await rig.livedev("remove", "--yes")).code, 0);
+    rig.edit("livedev.config.ts", `name: "shop"`, `name: "store"`);
+    t.equal((await rig.livedev("deploy")).code, 0, "nothing stands under the old one");
+    t.equal((await rig.livedev("remove", "--yes")).code, 0);
+    t.same(await moto.dump(), before);
+  });
 }
