@@ -17,6 +17,7 @@ import { Scope } from "../lib/scope.ts";
 import { Identity } from "./identity.ts";
 import type { Where } from "./failure.ts";
 import { proxyAgent, proxyFor } from "./proxy.ts";
+import { giveUpSoon } from "./unreachable.ts";
 
 export type AwsOptions = {
   readonly region: string;
@@ -169,6 +170,7 @@ export class Aws {
     if (this.#scope.closed) throw new Error("the AWS clients are closed");
     const making = make().then((client) => {
       this.#identity.watch(client);
+      giveUpSoon(client);
       return client;
     });
     this.#clients.set(name, making);
