@@ -1,6 +1,6 @@
 /** How two answers differ, line by line, as `diff -u` shows it. */
+import { prettyJson } from "../payload.ts";
 import { inert, paint } from "./output.ts";
-import { prettyJson } from "./invocation-text.ts";
 
 const CONTEXT = 3;
 /** Lines of one times lines of the other: beyond that, the middle is shown as all gone and all new. */

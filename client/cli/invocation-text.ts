@@ -1,6 +1,7 @@
 /** One invocation whole, for reading: what came, what was printed, what went back. */
 import type { InvocationDetail } from "../../proto/rpc.ts";
 
+import { errorIn, prettyJson, type FunctionError } from "../payload.ts";
 import { inert, paint, table } from "./output.ts";
 import { clock, duration, fineClock } from "./time.ts";
 
@@ -47,31 +48,6 @@ function errorPart({ errorType, errorMessage, answer }: InvocationDetail): strin
   return [`${paint("bold", "Error")}\n${errorText({ type: errorType, message: errorMessage, stack })}`];
 }
 
-export type FunctionError = {
-  readonly type?: string | undefined;
-  readonly message?: string | undefined;
-  readonly stack?: readonly string[] | undefined;
-};
-
-/** The error in Lambda's own shape: `{ errorType, errorMessage, trace }`. Its stack is source-mapped already. */
-export function errorIn(answer: string): FunctionError | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(answer);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null || !("errorMessage" in value || "errorType" in value))
-    return undefined;
-  const { errorType, errorMessage, trace, stackTrace } = value as Readonly<Record<string, unknown>>;
-  const stack = Array.isArray(trace) ? trace : Array.isArray(stackTrace) ? stackTrace : undefined;
-  return {
-    type: typeof errorType === "string" ? errorType : undefined,
-    message: typeof errorMessage === "string" ? errorMessage : undefined,
-    stack: stack?.map(String),
-  };
-}
-
 /** The frames alone of the stack, as its first lines say type and message again. */
 export function errorText(
   { type, message, stack = [] }: FunctionError,
@@ -81,31 +57,4 @@ export function errorText(
   const frames = stack.filter((line) => /^\s*at /.test(line)).map((line) => `    ${line.trim()}`);
   const first = paint("red", inert(head, stream), stream);
   return frames.length === 0 ? first : `${first}\n${paint("dim", inert(frames.join("\n"), stream), stream)}`;
-}
-
-/**
- * Indented, by inserting space between its tokens alone: JSON.parse and stringify would change numbers beyond a
- * double and move integer-like keys.
- */
-export function prettyJson(text: string): string {
-  try {
-    JSON.parse(text);
-  } catch {
-    return text;
-  }
-  let out = "";
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{[]\s*[}\]]|[{}[\],:]|[^\s{}[\],:"]+/g)) {
-    if (token === "{" || token === "[") {
-      depth += 1;
-      out += token + line();
-    } else if (token === "}" || token === "]") {
-      depth -= 1;
-      out += line() + token;
-    } else if (token === ",") out += token + line();
-    else if (token === ":") out += ": ";
-    else out += token.length > 2 && /^[{[]/.test(token) ? token.replaceAll(/\s/g, "") : token;
-  }
-  return out;
 }

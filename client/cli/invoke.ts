@@ -1,10 +1,11 @@
 import { Option, type Command } from "commander";
 
 import { connect } from "../connect.ts";
+import { errorIn } from "../payload.ts";
 import type { Cli, Common } from "./cli.ts";
 import { readEvent, readPipedEvent } from "./event-input.ts";
 import { EXIT, type Exit } from "./exit.ts";
-import { errorIn, errorText } from "./invocation-text.ts";
+import { errorText } from "./invocation-text.ts";
 import { inert, note, paint, print, printJson } from "./output.ts";
 import { showWait } from "./progress.ts";
 import { duration } from "./time.ts";

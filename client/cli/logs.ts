@@ -7,11 +7,11 @@ import type { RecordedEvent } from "../../proto/events.ts";
 
 import { historyGone, messageOf, notRunning, usage, withoutCloud } from "../errors.ts";
 import { locate } from "../discovery.ts";
+import { tailEvents } from "../history-tail.ts";
 import type { Cli, Common } from "./cli.ts";
 import { daemonLogs } from "./daemon-logs.ts";
 import { CloudLines, type CloudLine } from "./cloud-lines.ts";
 import { HISTORY_FILE, HistorySource } from "./history-source.ts";
-import { tailEvents } from "./history-tail.ts";
 import { LINE_TYPES, logLines, type LogLine } from "./log-line.ts";
 import { inert, note, paint, print, printJson } from "./output.ts";
 import { fineClock, parseCount, parseSince } from "./time.ts";

@@ -5,6 +5,8 @@
  */
 import type { WriteStream } from "node:tty";
 
+import { COLOUR, hasControls, signs } from "../inert.ts";
+
 type Stream = NodeJS.WriteStream & Partial<Pick<WriteStream, "columns">>;
 
 const STYLES = {
@@ -67,11 +69,6 @@ export function table(rows: readonly (readonly string[])[], indent = ""): string
 }
 
 // oxlint-disable-next-line no-control-regex -- these are the characters in question
-const COLOUR = /\u001B\[[\d;:]*m/g;
-// oxlint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g;
-
-// oxlint-disable-next-line no-control-regex
 const UNESCAPED = /[\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g;
 
 const width = (cell: string): number => Array.from(cell.replaceAll(COLOUR, "")).length;
@@ -81,28 +78,16 @@ const width = (cell: string): number => Array.from(cell.replaceAll(COLOUR, "")).
  * direction of writing is shown as a sign instead. Colours stay where ours do, and end with the text.
  */
 export function inert(text: string, stream: Stream = process.stdout): string {
-  if (!CONTROL.test(text)) return text;
-  // `test` of a global expression moves its place.
-  CONTROL.lastIndex = 0;
+  if (!hasControls(text)) return text;
   const coloured = hasColours(stream);
   let out = "";
   let from = 0;
   for (const { 0: sequence, index } of text.matchAll(COLOUR)) {
-    out += sign(text.slice(from, index)) + (coloured ? sequence : "");
+    out += signs(text.slice(from, index)) + (coloured ? sequence : "");
     from = index + sequence.length;
   }
-  out += sign(text.slice(from));
+  out += signs(text.slice(from));
   return coloured && from > 0 ? `${out}\u001B[0m` : out;
-}
-
-function sign(text: string): string {
-  return text.replaceAll(CONTROL, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    // A carriage return at a line's end is how Windows ends lines.
-    if (code === 0x0d) return "";
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    return code === 0x7f ? "\u2421" : "\uFFFD";
-  });
 }
 
 /**

@@ -3,14 +3,15 @@ import type { Command } from "commander";
 import type { RpcResult } from "../../proto/rpc.ts";
 
 import { connect } from "../connect.ts";
-import { editSealed, noEditor, notEdited } from "../errors.ts";
+import { editSealed, noEditor, notEdited, type LivedevError } from "../errors.ts";
 import type { LivedevClient } from "../client.ts";
+import { canEdit, editJson } from "../editor.ts";
+import { prettyJson } from "../payload.ts";
+import { agree, canAsk } from "./ask.ts";
 import type { Cli, Common } from "./cli.ts";
 import { answerDiff } from "./diff.ts";
-import { canEdit, editJson } from "./editor.ts";
 import { readEvent } from "./event-input.ts";
 import { EXIT } from "./exit.ts";
-import { prettyJson } from "./invocation-text.ts";
 import { printAnswer } from "./invoke.ts";
 import { note, print, printJson } from "./output.ts";
 import { showWait } from "./progress.ts";
@@ -78,7 +79,12 @@ async function edited(
 ): Promise<string | undefined> {
   const recorded = given ?? (await recordedEvent(client, id, signal));
   const before = `${prettyJson(recorded)}\n`;
-  const after = await editJson(before, signal);
+  const again = async (error: LivedevError) => {
+    if (!canAsk()) return false;
+    note(error.message);
+    return agree("Edit it again?", signal);
+  };
+  const after = await editJson(before, { signal, again });
   if (after === undefined) throw notEdited();
   return after === before ? given : after;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import t from "tap";
 
-import { prettyJson } from "../../client/cli/invocation-text.ts";
+import { prettyJson } from "../../client/payload.ts";
 import { inert, table } from "../../client/cli/output.ts";
 import { ROOT } from "../support/rig.ts";
 import { FakeDaemon, STATUS } from "./fake-daemon.ts";

@@ -7,13 +7,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { editorFailed, LivedevError } from "../errors.ts";
-import { agree, canAsk } from "./ask.ts";
-import { checked } from "./event-input.ts";
-import { note } from "./output.ts";
+import { editorFailed, eventNotJson, LivedevError, messageOf } from "./errors.ts";
 
-/** `undefined`: emptied, which is how one says no. Asks again where it is no JSON, since the edit would be lost. */
-export async function editJson(text: string, signal: AbortSignal): Promise<string | undefined> {
+export type EditOptions = {
+  readonly signal: AbortSignal;
+  /** Whether to open it once more where it is no JSON, since the edit would be lost. */
+  readonly again: (error: LivedevError) => Promise<boolean>;
+};
+
+/** `undefined`: emptied, which is how one says no. */
+export async function editJson(text: string, { signal, again }: EditOptions): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), "livedev-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   // Also where a second Ctrl-C ends the process at once.
@@ -25,17 +28,22 @@ export async function editJson(text: string, signal: AbortSignal): Promise<strin
       await open(file, signal);
       const edited = readFileSync(file, "utf8");
       if (edited.trim() === "") return undefined;
-      try {
-        return checked(edited, "The edited event");
-      } catch (error) {
-        if (!(error instanceof LivedevError) || !canAsk()) throw error;
-        note(error.message);
-        if (!(await agree("Edit it again?", signal))) throw error;
-      }
+      const wrong = problem(edited);
+      if (wrong === undefined) return edited;
+      if (!(await again(wrong))) throw wrong;
     }
   } finally {
     remove();
     process.off("exit", remove);
+  }
+}
+
+function problem(text: string): LivedevError | undefined {
+  try {
+    JSON.parse(text);
+    return undefined;
+  } catch (error) {
+    return eventNotJson("The edited event", text, messageOf(error).replaceAll(/\s+/g, " "));
   }
 }
 

@@ -2,9 +2,13 @@
  * The last events that fit. History is read forward from a sequence number, so this goes back in windows that grow,
  * and stops where there are enough, where the beginning of what was asked for is passed, or at the first event.
  */
-import type { Cursor, RecordedEvent } from "../../proto/events.ts";
+import type { Cursor, RecordedEvent } from "../proto/events.ts";
+import type { RpcParams, RpcResult } from "../proto/rpc.ts";
 
-import type { HistorySource } from "./history-source.ts";
+/** The daemon, or who reads its file. */
+export type EventSource = {
+  ask(method: "event.list", params: RpcParams<"event.list">): Promise<RpcResult<"event.list">>;
+};
 
 export type TailQuery = {
   readonly types: readonly string[];
@@ -25,7 +29,7 @@ const FIRST_WINDOW = 2_000;
 const GROWTH = 8;
 const PAGE = 10_000;
 
-export async function tailEvents(history: HistorySource, query: TailQuery): Promise<Tail> {
+export async function tailEvents(history: EventSource, query: TailQuery): Promise<Tail> {
   const { types, functionName, since = 0, limit, fits = () => true } = query;
   const filter = { types: [...types], ...(functionName === undefined ? {} : { functionName }) };
   // No type fits, so that it costs nothing: it says where history ends now.
