@@ -25,7 +25,7 @@ const RESTART_MS = 1_000;
 
 export class Folders {
   readonly #options: FoldersOptions;
-  #wanted: WantedFolders = { trees: [], places: [] };
+  #wanted: WantedFolders = { trees: [], places: [], expected: [] };
   #id = 0;
   #waiting: { readonly id: number; readonly applied: Deferred<void> }[] = [];
   #thread: Worker | undefined;

@@ -17,8 +17,18 @@ import { ancestors } from "./inputs.ts";
 import { isIgnoredFolder, isInTree, isWithin } from "./names.ts";
 import { identityOf, Tree } from "./tree.ts";
 
-/** Absolute folders: with all below them, or for the files that are expected in them. */
-export type WantedFolders = { readonly trees: readonly string[]; readonly places: readonly string[] };
+/** All absolute. */
+export type WantedFolders = {
+  /** With all below them. */
+  readonly trees: readonly string[];
+  /** For the files that are expected in them. */
+  readonly places: readonly string[];
+  /**
+   * Of the places above a tree, what is expected there: of anything else that happens in them nothing is told, since
+   * a home or a folder for temporary files may be one of them.
+   */
+  readonly expected: readonly string[];
+};
 
 export type ToThread =
   | { readonly is: "wanted"; readonly id: number; readonly folders: WantedFolders }
@@ -34,9 +44,12 @@ export type FromThread =
   | { readonly is: "applied"; readonly id: number };
 
 const trees = new Map<string, Tree>();
-let wanted: WantedFolders = { trees: [], places: [] };
+let wanted: WantedFolders = { trees: [], places: [], expected: [] };
 /** All that is wanted, and the folders above it. */
 let above: ReadonlySet<string> = new Set();
+let aboveTrees: ReadonlySet<string> = new Set();
+let places: ReadonlySet<string> = new Set();
+let expected: ReadonlySet<string> = new Set();
 
 // ---- what is to be done, one at a time
 
@@ -79,6 +92,9 @@ async function apply(folders: WantedFolders): Promise<void> {
   const sameTrees = folders.trees.join("\n") === wanted.trees.join("\n");
   wanted = folders;
   above = new Set([...folders.trees, ...folders.places].flatMap((folder) => [folder, ...ancestors(folder)]));
+  aboveTrees = new Set(folders.trees.flatMap((folder) => [...ancestors(folder)]));
+  places = new Set(folders.places);
+  expected = new Set(folders.expected);
   if (!sameTrees) return renew();
   for (const tree of trees.values()) if (!isWanted(tree.folder)) drop(tree);
   for (const folder of folders.places) await enter(folder, false);
@@ -140,12 +156,22 @@ async function compare(tree: Tree, folder: string, fresh: boolean): Promise<void
 
 function told(folder: string, name: string | undefined, renamed: boolean): void {
   const path = name === undefined ? folder : join(folder, name);
-  tell(path, 1);
-  if (!renamed) return;
-  due.looks.set(path, due.looks.get(path) ?? false);
   // Of its own end a folder tells by its own name; so does an entry that is called the same.
-  if (name === basename(folder)) due.looks.set(folder, true);
-  void work();
+  if (renamed && name === basename(folder)) due.looks.set(folder, true);
+  if (concerns(folder, path)) {
+    tell(path, 1);
+    if (renamed) due.looks.set(path, due.looks.get(path) ?? false);
+  } else {
+    count();
+  }
+  if (due.looks.size > 0) void work();
+}
+
+/** Where a folder alone is watched, not everything in it need be of interest. */
+function concerns(folder: string, path: string): boolean {
+  if (trees.get(folder)?.deep !== false || above.has(path)) return true;
+  if (!places.has(folder)) return false;
+  return !aboveTrees.has(folder) || expected.has(path);
 }
 
 function drop(tree: Tree): void {
@@ -185,12 +211,26 @@ async function hasEnded(folder: string): Promise<boolean> {
 
 const paths = new Set<string>();
 let events = 0;
+let countedSince = 0;
+
+/** So many in a second are worth a message, though nothing of them is of interest: the kernel's queue fills all the same. */
+const MANY_EVENTS = 1_000;
 
 /** What the kernel told in one go is one message. */
 function tell(path: string, ofKernel: number): void {
   if (paths.size === 0) setImmediate(flush);
   paths.add(path);
   events += ofKernel;
+}
+
+function count(): void {
+  const now = performance.now();
+  if (paths.size === 0 && now - countedSince > 1_000) {
+    events = 0;
+    countedSince = now;
+  }
+  events += 1;
+  if (events >= MANY_EVENTS && paths.size === 0) flush();
 }
 
 function flush(): void {

@@ -15,6 +15,7 @@ import { basename, dirname, resolve } from "node:path";
 
 import { watchesExhausted } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { nextLook } from "../lib/looks.ts";
 import { Scope } from "../lib/scope.ts";
 import { Batches, type Batch } from "./batches.ts";
 import { Folders } from "./folders.ts";
@@ -39,7 +40,6 @@ export type WatchWanted = {
   readonly files: readonly string[];
 };
 
-const ROOT_CHECK_MS = 2_000;
 const FLOOD_EVENTS = 10_000;
 /** How long before its watch a file's change may have been and still be news to whoever asked for it. */
 const BLIND_MS = 5_000;
@@ -59,6 +59,8 @@ export class Watch implements AsyncDisposable {
   /** Folder → when it and all below it came under watch, wall clock. */
   readonly #placedAt = new Map<string, number>();
   #trees: ReadonlySet<string> = new Set();
+  /** Folders of which nothing is told but of the files that are expected there. */
+  #above: ReadonlySet<string> = new Set();
   #poll: Poll | undefined;
   #settled: Promise<unknown> = Promise.resolve();
   #gone = false;
@@ -97,18 +99,19 @@ export class Watch implements AsyncDisposable {
     this.#scope.defer(() => this.#folders.close());
     this.#scope.defer(() => this.#poll?.close());
     // A rename of a folder above the root is told to nobody.
-    const timer = setInterval(() => void this.#checkRoot(), ROOT_CHECK_MS).unref();
-    this.#scope.defer(() => clearInterval(timer));
+    void this.#keepChecking();
   }
 
   /** The only way it is configured: what is watched. Does nothing when called twice. */
   apply(wanted: WatchWanted): void {
     if (this.#scope.closed) return;
     this.#trees = new Set(wanted.folders.map((folder) => resolve(this.#root, folder)));
+    this.#above = new Set([...this.#trees].flatMap((folder) => [...ancestors(folder)]));
     const added = this.#inputs.set(wanted.files);
+    const expected = [...this.#inputs].filter((file) => this.#above.has(dirname(file))).sort();
     const applied = this.#folders
-      .apply({ trees: [...this.#trees], places: this.#inputs.folders() })
-      .then(() => this.#lookBack(added));
+      .apply({ trees: [...this.#trees], places: this.#inputs.folders(), expected })
+      .then(() => this.#lookBack(added, Date.now()));
     this.#settled = Promise.all([this.#settled, applied]);
   }
 
@@ -136,9 +139,11 @@ export class Watch implements AsyncDisposable {
   }
 
   /** Tells of files that changed between the moment that somebody read them and the moment that their watch stood. */
-  async #lookBack(files: Iterable<string>): Promise<void> {
+  async #lookBack(files: Iterable<string>, expectedAt?: number): Promise<void> {
     for (const file of files) {
-      const placedAt = Math.max(...[...ancestors(file)].map((folder) => this.#placedAt.get(folder) ?? 0));
+      const placed = [...ancestors(file)].map((folder) => this.#placedAt.get(folder) ?? 0);
+      // Its folder may be watched for long, and it itself be expected only now.
+      const placedAt = Math.max(...placed, this.#above.has(dirname(file)) ? (expectedAt ?? 0) : 0);
       if (Date.now() - placedAt > BLIND_MS) continue;
       const changedAt = await stat(file).then(
         ({ ctimeMs }) => ctimeMs,
@@ -155,6 +160,10 @@ export class Watch implements AsyncDisposable {
     const { message, hint, code } = watchesExhausted(error);
     this.#options.log.warn({ code, hint }, message);
     this.#poll = new Poll({ files: () => this.#inputs, changed: (path) => this.#batches.add(path) });
+  }
+
+  async #keepChecking(): Promise<void> {
+    while (await nextLook(this.#scope.signal)) await this.#checkRoot();
   }
 
   async #checkRoot(): Promise<void> {

@@ -17,7 +17,8 @@ import type { Worker } from "node:worker_threads";
 
 import t from "tap";
 
-import { openLog } from "../../daemon/lib/log.ts";
+import { openLog, silentLog } from "../../daemon/lib/log.ts";
+import { Folders } from "../../daemon/watch/folders.ts";
 import { WatchRig } from "./rig.ts";
 
 void t.test("a save is told within milliseconds, with the moment of its first change", async (t) => {
@@ -181,6 +182,35 @@ void t.test(
       rig.save(path, "2");
       await rig.told(file);
     }
+  },
+);
+
+void t.test(
+  "of a folder above the project only what is expected there is told, and it is never read whole",
+  async (t) => {
+    const rig = new WatchRig(t);
+    const missing = rig.path("../package.json");
+    const told: string[] = [];
+    const folders = new Folders({
+      log: silentLog,
+      told: (paths) => told.push(...paths),
+      placed: () => {},
+      blind: () => {},
+      refused: (error) => t.fail(String(error)),
+    });
+    t.teardown(() => folders.close());
+    await folders.apply({ trees: [rig.project], places: [rig.outside], expected: [missing] });
+    const { atimeMs: readAt } = statSync(rig.outside);
+    for (let n = 0; n < 100; n += 1) {
+      rig.save(`../noise-${n}/x`, "");
+      rig.save(`../noise-${n}.txt`, "");
+    }
+    rig.save("../package.json", "{}");
+    while (!told.includes(missing)) await new Promise((resolve) => setImmediate(resolve));
+    t.same([...new Set(told)], [missing]);
+    t.equal(statSync(rig.outside).atimeMs, readAt, "nobody has read it");
+    readdirSync(rig.outside);
+    if (statSync(rig.outside).atimeMs === readAt) t.comment("times of reading are not kept here");
   },
 );
 
