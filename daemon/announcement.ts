@@ -4,13 +4,13 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 
 import { DAEMON_FILE, formatDaemonFile, type DaemonFile } from "../proto/discovery.ts";
 
 import { messageOf } from "./lib/errors.ts";
 import { exists } from "./lib/file-gone.ts";
 import type { Log } from "./lib/log.ts";
+import { nextLook } from "./lib/looks.ts";
 import { Scope } from "./lib/scope.ts";
 
 export type AnnouncementOptions = {
@@ -20,8 +20,6 @@ export type AnnouncementOptions = {
   readonly registryEntry: string;
   readonly log: Log;
 };
-
-const LOOK_MS = 2_000;
 
 export class Announcement implements AsyncDisposable {
   readonly #options: AnnouncementOptions;
@@ -69,9 +67,7 @@ export class Announcement implements AsyncDisposable {
   async #keep(files: readonly string[]): Promise<void> {
     const { log } = this.#options;
     const { signal } = this.#scope;
-    for (;;) {
-      await wait(LOOK_MS, undefined, { signal, ref: false }).catch(() => {});
-      if (signal.aborted) return;
+    while (await nextLook(signal)) {
       for (const file of files) {
         if (await exists(file)) continue;
         try {

@@ -68,7 +68,7 @@ export class Bridge {
   readonly #options: BridgeOptions;
   readonly #log: Log;
   readonly #scope = new Scope();
-  #stillness!: Stillness;
+  readonly #stillness = new Stillness();
   readonly #sessions = new Map<string, Session>();
   readonly #greeting = new Set<Connection>();
   /** Every key that this instance has taken, the oldest first. */
@@ -90,7 +90,6 @@ export class Bridge {
     const listener = await bridge.#listen(options.port);
     bridge.#address = listener.address;
     void bridge.#keepListening(listener);
-    bridge.#stillness = new Stillness();
     bridge.#scope.defer(() => bridge.#stillness.close());
     bridge.#scope.defer(async () => {
       await Promise.all([...bridge.#listeners].map((one) => one.close()));
@@ -240,6 +239,7 @@ export class Bridge {
     const replaces = session.attached;
     this.#options.greeted?.(hello);
     session.attach(connection, hello);
+    this.#stillness.watch(true);
     if (replaces) return;
     this.#options.record({
       type: "sandbox.connected",
@@ -268,6 +268,7 @@ export class Bridge {
       receive: (exchange) => this.#arrived(exchange),
       unreadMs: () => this.#stillness.unreadMs(),
       detached: (reason) => {
+        this.#stillness.watch(this.sandboxes > 0);
         if (this.#scope.closed) return;
         this.#options.record({ type: "sandbox.disconnected", functionName, sandbox, reason });
       },

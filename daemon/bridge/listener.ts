@@ -10,6 +10,7 @@ import { WebSocketServer } from "ws";
 
 import { bridgeCannotListen, codeOf } from "../lib/errors.ts";
 import { componentLog, type Log } from "../lib/log.ts";
+import { nextLook } from "../lib/looks.ts";
 import { deferred, Scope } from "../lib/scope.ts";
 import { CLOSE, Connection } from "./connection.ts";
 
@@ -25,7 +26,6 @@ const MORE_SOCKETS = 100;
  */
 const KEEP_ALIVE_MS = 30 * 60 * 1_000;
 const HANDSHAKE_MS = 5_000;
-const LOOK_MS = 500;
 /** How long a stub has to answer the close before its socket is destroyed. */
 const CLOSE_MS = 300;
 
@@ -99,11 +99,12 @@ export async function listen(options: {
     server.close();
     lost.resolve(error);
   });
-  const looking = setInterval(() => {
-    if (!server.listening) lost.resolve(new Error("it does not listen any more"));
-  }, LOOK_MS);
-  looking.unref();
-  scope.defer(() => clearInterval(looking));
+  void look();
+  async function look(): Promise<void> {
+    while (await nextLook(scope.signal)) {
+      if (!server.listening) return lost.resolve(new Error("it does not listen any more"));
+    }
+  }
   scope.defer(async () => {
     const closed = Promise.all([
       new Promise((resolve) => server.close(resolve)),

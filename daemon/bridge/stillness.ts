@@ -11,18 +11,24 @@ const STILL_MS = 1_000;
 const CATCH_UP_MS = 2_000;
 
 export class Stillness {
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #tickedAt = continuousMs();
   #stoodSince: number | undefined;
   #wokeAt = 0;
 
-  constructor() {
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    this.#timer.unref();
+  /** Only while a stub is connected does the kernel hold frames: nobody else is worth waking for. */
+  watch(connected: boolean): void {
+    if (connected === (this.#timer !== undefined)) return;
+    this.close();
+    if (!connected) return;
+    this.#tickedAt = continuousMs();
+    this.#stoodSince = undefined;
+    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
   }
 
   /** 0 where this process did not stand still. */
   unreadMs(): number {
+    if (this.#timer === undefined) return 0;
     const now = continuousMs();
     if (now - this.#tickedAt > STILL_MS) return now - this.#tickedAt;
     return this.#stoodSince === undefined ? 0 : now - this.#stoodSince;
@@ -30,6 +36,7 @@ export class Stillness {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #tick(): void {

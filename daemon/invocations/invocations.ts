@@ -152,6 +152,8 @@ export class Invocations implements AsyncDisposable {
   /** What AWS does while a handler stands at a breakpoint was told. */
   #explained = false;
   #idle: (() => void)[] = [];
+  /** Only while there is something to look at: a daemon at rest does not wake for it. */
+  #looking: NodeJS.Timeout | undefined;
   #leaving: "restarting" | "stopping" | undefined;
 
   static async open(options: InvocationsOptions): Promise<Invocations> {
@@ -168,9 +170,7 @@ export class Invocations implements AsyncDisposable {
     const timer = setTimeout(() => this.#closeLeft(), options.resumeMs ?? RESUME_MS);
     timer.unref();
     this.#scope.defer(() => clearTimeout(timer));
-    const looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
-    looking.unref();
-    this.#scope.defer(() => clearInterval(looking));
+    this.#scope.defer(() => clearInterval(this.#looking));
   }
 
   /** Invocations in progress. */
@@ -374,6 +374,7 @@ export class Invocations implements AsyncDisposable {
         ),
     };
     this.#running.set(id, running);
+    this.#looking ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
     running.rearm();
     const onGone = () => {
       if (running.held.used && !isLocal(incoming)) this.#goesOnAlone(id, running);
@@ -387,8 +388,15 @@ export class Invocations implements AsyncDisposable {
       clearTimeout(deadline);
       incoming.signal.removeEventListener("abort", onGone);
       this.#running.delete(id);
-      if (this.#running.size === 0) for (const wake of this.#idle.splice(0)) wake();
+      if (this.#running.size === 0) this.#allOver();
     }
+  }
+
+  #allOver(): void {
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+    this.#stuck = new Set();
+    for (const wake of this.#idle.splice(0)) wake();
   }
 
   async #execute(id: number, running: Running, signal: AbortSignal): Promise<void> {

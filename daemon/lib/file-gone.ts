@@ -3,18 +3,15 @@
  * by a file in it that is made only once: the program itself may make the folder again, perhaps with the same inode.
  */
 import { lstat, stat } from "node:fs/promises";
-import { setTimeout as wait } from "node:timers/promises";
 
 import { codeOf } from "./errors.ts";
-
-const LOOK_MS = 2_000;
+import { nextLook } from "./looks.ts";
 
 /** Resolves `true` when the file that is there now is not there any more, `false` when the signal aborts first. */
 export async function fileGone(file: string, signal: AbortSignal): Promise<boolean> {
   const here = await identity(file);
-  while (!signal.aborted) {
-    await wait(LOOK_MS, undefined, { signal, ref: false }).catch(() => {});
-    if (!signal.aborted && (await identity(file)) !== here) return true;
+  while (await nextLook(signal)) {
+    if ((await identity(file)) !== here) return true;
   }
   return false;
 }

@@ -4,10 +4,10 @@
  * stand are not touched.
  */
 import type { Server } from "node:net";
-import { setTimeout as wait } from "node:timers/promises";
 
 import { exists } from "../lib/file-gone.ts";
 import type { Log } from "../lib/log.ts";
+import { nextLook } from "../lib/looks.ts";
 import { Scope } from "../lib/scope.ts";
 
 import { checkSocketDirectory, listen } from "./socket.ts";
@@ -30,9 +30,8 @@ export class SocketKeeper implements AsyncDisposable {
 
   async #run(server: Server, path: string, log: Log, everyMs: number): Promise<void> {
     const { signal } = this.#scope;
-    while (!signal.aborted) {
-      await wait(everyMs, undefined, { signal, ref: false }).catch(() => {});
-      if (signal.aborted || (await exists(path))) continue;
+    while (await nextLook(signal, everyMs)) {
+      if (await exists(path)) continue;
       try {
         await checkSocketDirectory(path);
         if (signal.aborted) return;
