@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [--json] [--acks | --chatty]`: how much livedev adds. Each row is a ratio to a floor that is measured in
+ * `npm run bench [-- --quick] [--json] [--acks | --chatty | --rest]`: how much livedev adds. Each row is a ratio to a floor that is measured in
  * the same run, round by round beside it: bare processes that hand the same bytes over the same kinds of hops
  * (bench-echo.mjs), or the bare tool. Absolute times mean nothing on a shared machine and are shown for scale only.
  */
@@ -16,6 +16,7 @@ import { WebSocket } from "ws";
 import { loadStageKey } from "../daemon/credentials/stage-key.ts";
 import { decodeFrame, encodeFrame } from "../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../proto/version.ts";
+import { AT_REST_PERCENT, restOf } from "../test/support/rest.ts";
 import { Rig, ROOT } from "../test/support/rig.ts";
 import type { AckOrder, AckTimes } from "./bench-acks.ts";
 
@@ -53,6 +54,7 @@ const FILES = {
         new aws.Function("Big", { handler: "src/big.handler", url: true });
         new aws.Function("Print", { handler: "src/print.handler", timeout: "60 seconds" });
         new DevCommand("Chatty", { dev: { command: "node chatty.mjs", autostart: false } });
+        for (let n = 0; n < 10; n += 1) new DevCommand("Idle" + n, { dev: { command: "exec sleep 100000", autostart: false } });
       },
     });`,
   "src/echo.ts": `import { word } from "./word.ts";\nexport const handler = async (event: unknown) => ({ event, word });\n`,
@@ -102,6 +104,7 @@ try {
   const url = new URL(urls["Echo"] ?? "");
   if (acksOnly) await acks();
   else if (process.argv.includes("--chatty")) await chatty();
+  else if (process.argv.includes("--rest")) await rest();
   else await all(url, urls["Big"] ?? "");
 } finally {
   for (const child of children) child.kill("SIGKILL");
@@ -113,6 +116,7 @@ async function all(url: URL, big: string): Promise<void> {
   await chain();
   await acks();
   await chatty();
+  await rest();
   await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
   await reload(`reload, ${MODULES} modules`, new URL(big), {
     entry: "src/big.ts",
@@ -235,6 +239,33 @@ async function chatty(): Promise<void> {
     floor: Math.max(...quiet),
     ratio: max,
     bar: 50,
+  });
+}
+
+/**
+ * What ten supervised processes that have nothing to do cost the daemon: percent of a core, all its threads together.
+ * The floor is the same without them.
+ */
+async function rest(): Promise<void> {
+  await using client = await rig.connect();
+  const measured = () => restOf(rig.daemonPid(), quick ? 5_000 : 15_000, quick ? 12 : 8);
+  const without = await measured();
+  const names = Array.from({ length: 10 }, (_, n) => `Idle${n}`);
+  await Promise.all(names.map((name) => client.call("process.start", { name })));
+  const up = async () => {
+    const all = await client.call("process.list", {});
+    return names.every((name) => all.some((one) => one.name === name && one.state === "ready"));
+  };
+  while (!(await up()));
+  const taken = await measured();
+  await Promise.all(names.map((name) => client.call("process.stop", { name })));
+  rows.push({
+    name: "at rest, 10 idle processes, % of a core",
+    p50: quantile(taken, 0.5),
+    p99: quantile(taken, 0.99),
+    floor: without.at(-1) ?? Number.NaN,
+    ratio: taken.at(-1) ?? Number.NaN,
+    bar: AT_REST_PERCENT,
   });
 }
 
