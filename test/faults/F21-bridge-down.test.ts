@@ -5,7 +5,9 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import t from "tap";
 
+import { deferred } from "../../daemon/lib/scope.ts";
 import { BareStub } from "../support/bare-stub.ts";
+import { times } from "../support/counts.ts";
 import { CutProxy, WAYS_TO_END } from "../support/cut-proxy.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { PLACE, ok, openBridge, portOf, StubProcess } from "../support/stub.ts";
@@ -83,6 +85,37 @@ t.test("reset, half-open, stalled until all is over: each event is run once and 
   }
   t.equal(runtime.strays, 0);
   t.equal(bridge.sandboxes, 1);
+});
+
+// With the counts of CI it outlasts the stub's 10 s of looking for the daemon, else it does not.
+const STALL_MS = times(30_000, 3_000);
+t.test(`the whole way stalls for ${STALL_MS / 1000} s, new connections too`, async (t) => {
+  await using runtime = await TestRuntimeApi.open();
+  const stalled = deferred<void>();
+  await using bridge = await openBridge({
+    receive: async (invocation) => {
+      invocation.position("running");
+      if (bridge.seen.length === 2) await stalled.promise;
+      await invocation.deliver(ok(invocation.event)).catch(() => {});
+    },
+  });
+  await using proxy = await CutProxy.open(portOf(bridge));
+  await using _stub = new StubProcess({ runtimeApi: runtime.address, port: proxy.port });
+  await runtime.invoke('"first"');
+  const invoked = runtime.invoke('"under way"');
+  while (bridge.seen.length < 2) await wait(5);
+  proxy.endAt = () => "stalled";
+  stalled.resolve();
+  await wait(STALL_MS);
+  proxy.endAt = undefined;
+  // All that was said meanwhile arrives at once, of connections that were given up long ago.
+  proxy.release();
+  const { body } = await invoked;
+  if (STALL_MS > 10_000) t.equal(JSON.parse(body.toString()).errorType, "Livedev.OutcomeUnknown");
+  else t.equal(body.toString(), '"under way"');
+  t.equal((await runtime.invoke('"after"')).body.toString(), '"after"');
+  t.equal(bridge.seen.length, 3, "each ran once");
+  t.equal(runtime.strays, 0);
 });
 
 /** The server of this process on that port. */
