@@ -8,6 +8,8 @@ import { join } from "node:path";
 
 import { context } from "esbuild";
 
+import { writeLicenses } from "./licenses.mjs";
+
 const root = join(import.meta.dirname, "..");
 const watch = process.argv.includes("--watch");
 
@@ -24,6 +26,7 @@ const common = {
   sourcemap: "linked",
   logLevel: "warning",
   legalComments: "none",
+  metafile: true,
 };
 
 /** Programs that run where our packages are not installed, or must start fast: everything inside. */
@@ -36,9 +39,15 @@ const whole = (entryPoints, more = {}) => ({
 });
 
 const builds = [
-  // The daemon and the cloud run beside node_modules; the AWS clients load when they are first used.
+  // The daemon, its threads and the cloud, in pieces that they share; an AWS client is a piece of its own, which loads
+  // when it is first used. Beside node_modules only for what is native.
   {
     ...common,
+    splitting: true,
+    chunkNames: "pieces/[name]-[hash]",
+    sourcesContent: false,
+    banner: { js: REQUIRE },
+    mainFields: ["module", "main"],
     entryPoints: {
       daemon: "daemon/main.ts",
       cloud: "daemon/cloud/main.ts",
@@ -49,7 +58,7 @@ const builds = [
       "terminal-thread": "daemon/processes/terminal-thread.ts",
       "build-thread": "daemon/functions/build-thread.ts",
     },
-    packages: "external",
+    external: ["better-sqlite3", "esbuild", "@lydell/node-pty", "bufferutil", "utf-8-validate"],
   },
   whole({ client: "client/connect.ts", sdk: "client/sdk/index.ts" }),
   whole(
@@ -67,14 +76,16 @@ const builds = [
 ];
 
 if (!watch) rmSync(join(root, "dist"), { recursive: true, force: true });
+const metafiles = [];
 for (const build of builds) {
   const made = await context(build);
   if (watch) await made.watch();
   else {
-    await made.rebuild();
+    metafiles.push((await made.rebuild()).metafile);
     await made.dispose();
   }
 }
+if (!watch) writeLicenses(root, metafiles);
 if (process.argv.includes("--types")) {
   const { status } = spawnSync(process.execPath, ["scripts/types.mjs"], { cwd: root, stdio: "inherit" });
   process.exitCode = status ?? 1;

@@ -58,7 +58,7 @@ export class Api {
 
   static async open(options: ApiOptions): Promise<Api> {
     // Only where it serves: the program's short commands need not wait for it to load.
-    const { fastify } = await import("fastify");
+    const { default: fastify } = await import("fastify");
     const app: FastifyInstance = fastify({
       bodyLimit: MAX_BODY,
       exposeHeadRoutes: false,

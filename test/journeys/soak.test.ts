@@ -31,5 +31,11 @@ t.test("saves, dead workers, cuts, restarts and kills: each invocation is accoun
   const [code] = (await once(child, "close")) as [number | null];
   t.equal(code, 0, output);
   t.match(output, / 0 not accounted for/);
+  const [, sent] = /^(\d+) invocations at/m.exec(output) ?? [];
+  t.ok(Number(sent) > 50, `${sent} were sent`);
+  const [, faults = ""] = /^Meanwhile: (.*)\.$/m.exec(output) ?? [];
+  const none = faults.split(", ").filter((fault) => fault.startsWith("0 "));
+  t.equal(faults.split(", ").length, 7);
+  t.same(none, [], "each kind of fault happened");
   t.comment(output);
 });

@@ -20,14 +20,22 @@ t.test("the tarball holds the programs, their declarations and the docs, and not
   const strange = files.filter(
     (file) =>
       !/^dist\/[\w-]+\.(js|js\.map|mjs)$/.test(file) &&
+      !/^dist\/pieces\/[\w-]+\.js$/.test(file) &&
       !/^dist\/types\/(client|proto)\/.*\.d\.ts$/.test(file) &&
       !/^docs\/[\w-]+\.(md|svg)$/.test(file) &&
-      !/^(package\.json|README\.md|ARCHITECTURE\.md|CHANGELOG\.md|LICENSE)$/.test(file),
+      !/^(package\.json|README\.md|ARCHITECTURE\.md|CHANGELOG\.md|LICENSE|dist\/THIRD-PARTY-LICENSES\.txt)$/.test(
+        file,
+      ),
   );
   t.same(strange, []);
   for (const program of ["livedev.js", "livedevd.js", "daemon.js", "cloud.js", "stub.mjs", "runner.mjs"])
     t.ok(files.includes(`dist/${program}`), program);
-  for (const file of ["docs/api.md", "dist/types/client/sdk/index.d.ts", "dist/types/client/connect.d.ts"])
+  for (const file of [
+    "docs/api.md",
+    "dist/THIRD-PARTY-LICENSES.txt",
+    "dist/types/client/sdk/index.d.ts",
+    "dist/types/client/connect.d.ts",
+  ])
     t.ok(files.includes(file), file);
   t.end();
 });
