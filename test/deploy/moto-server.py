@@ -1,5 +1,6 @@
-"""moto's server, and beside it, on a port of its own, what its backends hold: names and kinds, nothing that changes by
-itself. moto's own /moto-api/data.json lists what was ever made, also when it is gone again.
+"""moto's server, and beside it, on a port of its own: what its backends hold, names and kinds, nothing that changes by
+itself (moto's own /moto-api/data.json lists what was ever made, also when it is gone again); and at /invoked which
+functions its services have invoked since it was last asked, with which events. It runs none.
 
     moto-server.py <port> <dump port>
 """
@@ -55,14 +56,20 @@ def dump():
     return full(found)
 
 
+INVOKED = []
+
+
 def as_aws_does():
-    """What this version of moto leaves out: a change set's tags and outputs reach the stack; a bucket's tags go with it; a VPC
-    goes with the route tables that its stack made, which moto's stacks do not delete."""
+    """What this version of moto leaves out: a change set's tags and outputs reach the stack; a bucket's tags go with it, and
+    a stack's bucket notifies functions; a VPC goes with the route tables that its stack made, which moto's stacks do
+    not delete."""
+    from moto.awslambda.models import LambdaFunction
     from moto.cloudformation.models import CloudFormationBackend
     from moto.ec2.models import EC2Backend
-    from moto.s3.models import S3Backend
+    from moto.s3.models import FakeBucket, S3Backend
 
     execute = CloudFormationBackend.execute_change_set
+    create_bucket = FakeBucket.create_from_cloudformation_json.__func__
     delete_bucket = S3Backend.delete_bucket
     delete_vpc = EC2Backend.delete_vpc
 
@@ -88,6 +95,22 @@ def as_aws_does():
             self.tagger.delete_all_tags_for_resource(bucket.arn)
         return deleted
 
+    def create_with_notifications(cls, resource_name, cloudformation_json, *args, **kwargs):
+        bucket = create_bucket(cls, resource_name, cloudformation_json, *args, **kwargs)
+        wanted = cloudformation_json.get("Properties", {}).get("NotificationConfiguration", {})
+        functions = [
+            {"CloudFunction": one["Function"], "Event": [one["Event"]]} for one in wanted.get("LambdaConfigurations", [])
+        ]
+        if functions:
+            bucket.set_notification_configuration({"CloudFunctionConfiguration": functions})
+        return bucket
+
+    def invoke(self, body, request_headers, response_headers):
+        INVOKED.append({"functionArn": self.function_arn, "event": json.loads(body)})
+        return "null"
+
+    FakeBucket.create_from_cloudformation_json = classmethod(create_with_notifications)
+    LambdaFunction.invoke = invoke
     S3Backend.delete_bucket = delete_with_tags
     CloudFormationBackend.execute_change_set = execute_whole
     EC2Backend.delete_vpc = delete_with_tables
@@ -96,7 +119,8 @@ def as_aws_does():
 class Dump(BaseHTTPRequestHandler):
     def do_GET(self):
         try:
-            body, status = json.dumps(dump()).encode(), 200
+            answer = [INVOKED.pop(0) for _ in list(INVOKED)] if self.path == "/invoked" else dump()
+            body, status = json.dumps(answer).encode(), 200
         except Exception as error:  # the test reads it
             body, status = repr(error).encode(), 500
         self.send_response(status)

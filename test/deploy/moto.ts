@@ -78,7 +78,7 @@ export class Moto {
     const [port, dumpPort] = [await freePort(), await freePort()];
     const child = spawn(PYTHON, [PROGRAM, String(port), String(dumpPort)], {
       stdio: ["ignore", "ignore", "pipe"],
-      env: { PATH: process.env["PATH"], HOME: dir, PYTHONUNBUFFERED: "1" },
+      env: { PATH: process.env["PATH"], HOME: dir, PYTHONUNBUFFERED: "1", PYTHONDONTWRITEBYTECODE: "1" },
     });
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     t.teardown(async () => {
@@ -112,6 +112,12 @@ export class Moto {
     const answer = await fetch(this.#dump);
     if (!answer.ok) throw new Error(await answer.text());
     return answer.json();
+  }
+
+  /** Functions that AWS's services have invoked since this was last asked, by what points at them. */
+  async invoked(): Promise<{ readonly functionArn: string; readonly event: unknown }[]> {
+    const answer = await fetch(`${this.#dump}/invoked`);
+    return answer.json() as Promise<{ functionArn: string; event: unknown }[]>;
   }
 
   /** A call of a service of which livedev has no client, in AWS's JSON protocol. */

@@ -13,7 +13,7 @@ import type { WantedPostgres, WantedProcess, WantedRedis, WantedVpc } from "../.
 import { finished, plainEnvironment } from "../cloud/rig.ts";
 import { FOLDER, motoMissing } from "./moto.ts";
 import { wantedPostgres, wantedRedis } from "./rig.ts";
-import { HTTP_API, TRIGGERS } from "./triggers.ts";
+import { HTTP_API, NOTIFICATIONS, TRIGGERS } from "./triggers.ts";
 
 t.setTimeout(120_000);
 
@@ -51,6 +51,7 @@ const TEMPLATES = {
   site: siteTemplate(SITE).template,
   "tests-triggers": JSON.stringify(TRIGGERS),
   "tests-http-api": JSON.stringify(HTTP_API),
+  "tests-notifications": JSON.stringify(NOTIFICATIONS),
 };
 
 void t.test("every template is one that CloudFormation takes", { skip: motoMissing }, async (t) => {

@@ -70,3 +70,31 @@ export const HTTP_API = {
   },
   Outputs: { Url: { Value: { "Fn::GetAtt": ["Api", "ApiEndpoint"] } }, Id: { Value: { Ref: "Api" } } },
 };
+
+/** A bucket that tells the function of each new object. */
+export const NOTIFICATIONS = {
+  AWSTemplateFormatVersion: "2010-09-09",
+  Parameters: { Arn: { Type: "String" } },
+  Resources: {
+    Permission: {
+      Type: "AWS::Lambda::Permission",
+      Properties: {
+        FunctionName: { Ref: "Arn" },
+        Action: "lambda:InvokeFunction",
+        Principal: "s3.amazonaws.com",
+        SourceAccount: { Ref: "AWS::AccountId" },
+      },
+    },
+    Uploads: {
+      Type: "AWS::S3::Bucket",
+      // S3 asks at once whether it may invoke the function.
+      DependsOn: "Permission",
+      Properties: {
+        NotificationConfiguration: {
+          LambdaConfigurations: [{ Event: "s3:ObjectCreated:*", Function: { Ref: "Arn" } }],
+        },
+      },
+    },
+  },
+  Outputs: { Bucket: { Value: { Ref: "Uploads" } } },
+};
