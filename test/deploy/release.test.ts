@@ -1,17 +1,29 @@
 /** Real deployments into the local cloud, which runs what it is given. */
 import {
+  GetFunctionCommand,
   GetFunctionConfigurationCommand,
   InvokeCommand,
   UpdateFunctionConfigurationCommand,
 } from "@aws-sdk/client-lambda";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 
+import { unzip } from "../../daemon/cloud/unzip.ts";
 import { PACKAGE_ROOT } from "../../daemon/lib/programs.ts";
 import type { WantedFunction } from "../../proto/app.ts";
 import { TestCloud } from "../cloud/rig.ts";
+import { openRegistry } from "./npm-registry.ts";
 import { openDeploy, standing, wantedApp, wantedFunction } from "./rig.ts";
 
 const cloud = await TestCloud.open(t);
@@ -48,7 +60,16 @@ async function open(t: Test, files: Readonly<Record<string, string>> = {}) {
     const answer = JSON.parse(Buffer.from(Payload ?? []).toString()) as { body?: string };
     return (answer.body === undefined ? answer : JSON.parse(answer.body)) as Record<string, unknown>;
   };
-  return { ...rig, stage, save, app, invoke };
+  /** The package as Lambda has it, in a folder. */
+  const unpacked = async (component: string): Promise<string> => {
+    const FunctionName = `shop-${stage}-${component}`;
+    const { Code } = await lambda.send(new GetFunctionCommand({ FunctionName }));
+    const zip = await (await fetch(Code?.Location ?? "")).arrayBuffer();
+    const folder = join(project, "unpacked", component);
+    await unzip(new Uint8Array(zip), folder, 1_000_000);
+    return folder;
+  };
+  return { ...rig, stage, save, app, invoke, unpacked };
 }
 
 void t.test("a real deployment runs the function's own code, with its environment and links", async (t) => {
@@ -201,5 +222,58 @@ void t.test(
       code: "deploy.installNeedsPlatform",
       message: /installs built, which is built when it is installed and cannot be built here for linux-arm64/,
     });
+  },
+);
+
+void t.test(
+  "a package with binaries is installed for the function's architecture, whatever this machine is",
+  async (t) => {
+    const binaries = ["linux-x64", "linux-arm64", "linuxmusl-x64", "darwin-arm64"].map((platform) => {
+      const [os = "", cpu = ""] = platform.split("-");
+      const libc = os.startsWith("linux") ? { libc: [os === "linux" ? "glibc" : "musl"] } : {};
+      return {
+        manifest: {
+          name: `native-${platform}`,
+          version: "1.0.0",
+          os: [os.replace("musl", "")],
+          cpu: [cpu],
+          ...libc,
+        },
+        main: `module.exports = "${platform}";`,
+      };
+    });
+    const optionalDependencies = Object.fromEntries(binaries.map(({ manifest }) => [manifest.name, "1.0.0"]));
+    await openRegistry(t, [
+      ...binaries,
+      { manifest: { name: "native", version: "1.0.0", optionalDependencies }, main: "module.exports = 1;" },
+    ]);
+    const { deploy, app, save, unpacked } = await open(t, {
+      "src/index.js": `
+        import native from "native";
+        export const handler = async (aLongName) => native + String(aLongName);
+      `,
+    });
+    save("package.json", `{ "type": "module", "dependencies": { "native": "^1.0.0" } }`);
+    const of = (name: string, architecture: "arm64" | "x86_64", minify: boolean) => {
+      const wanted = wantedFunction(name, { architecture });
+      return { ...wanted, nodejs: { ...wanted.nodejs, install: ["native"], minify, sourcemap: !minify } };
+    };
+    await deploy.apply(app([of("Arm", "arm64", true), of("Intel", "x86_64", false)]), { mode: "release" });
+    const [arm, intel] = [await unpacked("Arm"), await unpacked("Intel")];
+    const installed = (folder: string) =>
+      readdirSync(join(folder, "node_modules"))
+        .filter((name) => !name.startsWith("."))
+        .toSorted();
+    t.same(installed(arm), ["native", "native-linux-arm64"]);
+    t.same(installed(intel), ["native", "native-linux-x64"]);
+    const code = (folder: string) => readFileSync(join(folder, "src/index.mjs"), "utf8");
+    t.notMatch(code(arm), "aLongName", "minified");
+    t.match(code(intel), "aLongName");
+    t.same(readdirSync(join(arm, "src")), ["index.mjs"]);
+    t.same(
+      readdirSync(join(intel, "src")),
+      ["index.mjs", "index.mjs.map"],
+      "with its source map where asked for",
+    );
   },
 );
