@@ -38,6 +38,7 @@ export type CarrierOptions = {
   readonly workDir: string;
   readonly bridge: DeployOptions["bridge"];
   readonly onStep: DeployOptions["onStep"];
+  readonly maxRequestBytes?: number | undefined;
   readonly log: Log;
   readonly calls: Calls;
   readonly of: Stage;
@@ -252,7 +253,8 @@ export class Carrier {
 
   async #uploadable(file: string, { bytes, sha256 }: { bytes: number; sha256: string }): Promise<Code> {
     const state = this.#options.making?.file;
-    if (bytes <= MAX_REQUEST || state === undefined) return { zip: await readFile(file), sha256 };
+    const { maxRequestBytes = MAX_REQUEST } = this.#options;
+    if (bytes <= maxRequestBytes || state === undefined) return { zip: await readFile(file), sha256 };
     return { object: { bucket: state.bucket, key: await state.putCode(file, sha256) }, sha256 };
   }
 

@@ -169,10 +169,8 @@ export class Deploy {
         wanted: known,
         state: file.state,
       });
-      const stays = (step: Step) =>
-        step.resource === "thing" && step.action === "delete" && holdsData(step.standing.kind, app?.removal);
       const all = plan(standings, []);
-      const steps = app?.removal === "retain-all" ? [] : all.filter((step) => !stays(step));
+      const steps = withoutKept(all, app?.removal);
       this.#options.onPlanned?.(steps.length);
       const carrier = new Carrier({ ...this.#options, calls, of: this.#of, standings, stop: signal });
       await carrier.run(steps, false);
@@ -343,7 +341,8 @@ export class Deploy {
       wanted,
       plan: () => {
         const now = wanted(prepared.standings);
-        return { steps: plan(prepared.standings, now.lambdas, now.leave, now.things), wanted: now };
+        const steps = plan(prepared.standings, now.lambdas, now.leave, now.things);
+        return { steps: withoutKept(steps, app.removal), wanted: now };
       },
       read: async () => {
         prepared.standings = await this.#read(calls, {
@@ -440,7 +439,7 @@ function unkept({ file, releases }: Prepared): boolean {
   return [...releases].some(([name, { sha256 }]) => file?.state?.code[name]?.sha256 !== sha256);
 }
 
-/** A function or a role that goes; a URL alone can be had again. */
+/** What goes; the URL of a function that stays can be had again. */
 const removes = (step: Step) => step.action === "delete" && !("stub" in step && step.stub !== undefined);
 
 /** Components whose deployed code one of the steps would replace by a stub. */
@@ -457,9 +456,25 @@ function holdingCode({ functions }: Deployed, steps: readonly Step[]): string[] 
     .map(({ component }) => component);
 }
 
-/** Without a config nobody has said that data may go. */
-const holdsData = (kind: string, removal: WantedApp["removal"] = "retain") =>
-  removal !== "remove" && ["aws.Bucket", "aws.Postgres", "aws.Redis"].includes(kind);
+const HOLDS_DATA = ["aws.Bucket", "aws.Postgres", "aws.Redis"];
+const IN_A_NETWORK = ["aws.Postgres", "aws.Redis"];
+
+/**
+ * Without what would go and stays all the same, as the app says: with `retain` what holds data, and the network around
+ * a database. Without a config nobody has said that data may go.
+ */
+function withoutKept(steps: readonly Step[], removal: WantedApp["removal"] = "retain"): Step[] {
+  if (removal === "remove") return [...steps];
+  const kindsGone = new Set(steps.flatMap((step) => goesKind(step) ?? []));
+  const kept = IN_A_NETWORK.some((kind) => kindsGone.has(kind)) ? [...HOLDS_DATA, "aws.Vpc"] : HOLDS_DATA;
+  return steps.filter((step) => {
+    if (!removes(step)) return true;
+    return removal !== "retain-all" && !kept.includes(goesKind(step) ?? "");
+  });
+}
+
+const goesKind = (step: Step): string | undefined =>
+  step.resource === "thing" && step.action === "delete" ? step.standing.kind : undefined;
 
 function componentsOf(app: WantedApp): string[] {
   return [

@@ -35,6 +35,8 @@ export type DeployOptions = {
   /** How many steps a run of `apply` will take. */
   readonly onPlanned?: ((steps: number) => void) | undefined;
   readonly onStep: (step: Stepped) => void;
+  /** A package that is larger goes over S3. */
+  readonly maxRequestBytes?: number | undefined;
   readonly log: Log;
 };
 

@@ -69,8 +69,10 @@ export function wantedOf(app: WantedApp, parts: WantedParts, lookup: Lookup): Wa
     else leave.push(nameInAws(app, wanted));
   }
   // What only a real deployment makes stays while the stage is developed.
-  if (parts.mode === "dev")
-    leave.push(...sites(app).map(({ name }) => physicalName(app.name, app.stage, name)));
+  if (parts.mode === "dev") {
+    const released = [...sites(app), ...app.databases.filter(({ dev }) => dev !== undefined)];
+    leave.push(...released.map(({ name }) => physicalName(app.name, app.stage, name)));
+  }
   return { lambdas, leave, things: wantedThings(app, parts, lookup) };
 }
 

@@ -16,7 +16,7 @@ import t, { type Test } from "tap";
 import type { Aws } from "../../daemon/aws/aws.ts";
 import { TAGS } from "../../daemon/deploy/stubs.ts";
 import { ECHO, TestCloud } from "../cloud/rig.ts";
-import { openDeploy, openStage, standing, wantedApp, wantedFunction } from "./rig.ts";
+import { openDeploy, openStage, standing, wantedApp, wantedBucket, wantedFunction } from "./rig.ts";
 
 const cloud = await TestCloud.open(t);
 const lambda = cloud.lambda();
@@ -276,6 +276,41 @@ void t.test("a function that the app has no more stays until it is asked to go",
   t.ok(gone.steps > 0);
   t.same(Object.keys(gone.functions), ["Api"]);
 });
+
+void t.test(
+  "`removal` says what stays of what leaves the config, and of a stage that is removed",
+  async (t) => {
+    const { deploy, app, stage } = await open(t);
+    const functions = [wantedFunction("Api", { url: URL })];
+    const whole = app(functions, { buckets: [wantedBucket("Files")] });
+    const resources = async (wanted: ReturnType<typeof app>) =>
+      (await deploy.plan(wanted)).steps.map(({ step, resource }) => `${step} ${resource}`).toSorted();
+    await deploy.apply(whole);
+    const gone = [
+      'delete aws.Function "Api"',
+      'delete aws.Function "Api" URL',
+      'delete aws.Function "Api" role',
+    ];
+    t.same(await resources(app([], { removal: "remove" })), ['delete aws.Bucket "Files"', ...gone]);
+    t.same(await resources(app([], { removal: "retain" })), gone);
+    t.same(await resources(app([], { removal: "retain-all" })), []);
+    t.same(
+      await resources(app([wantedFunction("Api")], { removal: "retain-all", buckets: whole.buckets })),
+      ['delete aws.Function "Api" URL'],
+      "what stays in the config is changed all the same",
+    );
+    const all = await standing(cloud, `shop-${stage}-`);
+    t.match(await deploy.remove({ ...whole, removal: "retain-all" }), { steps: 0, kept: { length: 4 } });
+    t.same(await standing(cloud, `shop-${stage}-`), all);
+    await deploy.apply(app([], { removal: "retain" }));
+    t.same(await standing(cloud, `shop-${stage}-`), []);
+    t.match(await deploy.remove(app([], { removal: "retain" })), { steps: 0, kept: ['aws.Bucket "Files"'] });
+    t.same(await deploy.remove(app([], { removal: "remove" })).then(({ steps, kept }) => [steps, kept]), [
+      1,
+      [],
+    ]);
+  },
+);
 
 void t.test("names over AWS's 64 characters are deployed, kept apart and removed", async (t) => {
   const { deploy, app, stage } = await open(t);

@@ -46,7 +46,10 @@ export type DeployPlace = {
 /** Closed by `close`, or with the test. */
 export async function openDeploy(
   place: DeployPlace,
-  more: { journal?: (journal: Journal) => Pick<Journal, "append" | "entries"> } = {},
+  more: {
+    journal?: (journal: Journal) => Pick<Journal, "append" | "entries">;
+    maxRequestBytes?: number;
+  } = {},
 ): Promise<DeployRig & { readonly close: () => Promise<void> }> {
   const { endpoint, region, accessKeyId, secretAccessKey } = place.serving;
   const credentials = { accessKeyId, secretAccessKey };
@@ -70,6 +73,7 @@ export async function openDeploy(
     build: (wanted) => bundleForRelease(wanted, place.project ?? dirname(place.journalFile)),
     bridge: () => bridge,
     onStep: (step) => steps.push(step),
+    maxRequestBytes: more.maxRequestBytes,
     log: silentLog,
   });
   return {
