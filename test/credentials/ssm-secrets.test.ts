@@ -7,7 +7,7 @@ import { SsmSecrets } from "../../daemon/credentials/ssm-secrets.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import { Moto, motoMissing } from "../deploy/moto.ts";
 
-// At 15 calls a second.
+// At few calls a second.
 t.setTimeout(300_000);
 if (motoMissing !== false) t.plan(0, motoMissing);
 else {
