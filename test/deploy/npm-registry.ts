@@ -22,8 +22,14 @@ export async function openRegistry(t: Test, packages: readonly TestPackage[]): P
   const server = createServer(({ url = "" }, answer) => {
     const [name = "", file] = decodeURIComponent(url.slice(1)).split("/-/");
     const found = packages.find(({ manifest }) => manifest.name === name);
-    if (found === undefined) return void answer.writeHead(404).end();
-    if (file !== undefined) return void answer.end(archives.get(name));
+    if (found === undefined) {
+      answer.writeHead(404).end();
+      return;
+    }
+    if (file !== undefined) {
+      answer.end(archives.get(name));
+      return;
+    }
     const { version } = found.manifest;
     const tarball = `${address()}/${name}/-/${name}-${version}.tgz`;
     const versions = { [version]: { ...found.manifest, dist: { tarball } } };
