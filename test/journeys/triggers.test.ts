@@ -71,7 +71,8 @@ t.test("an S3 notification and an SQS message reach the live function", { skip: 
   {
     await using stub = await LiveStub.open(rig, "Api", { direct: true });
     const answers: string[] = [];
-    for (const event of await happen("first")) answers.push((await stub.runtime.invoke(event)).body.toString());
+    for (const event of await happen("first"))
+      answers.push((await stub.runtime.invoke(event)).body.toString());
     t.same(answers, ['"stored first"', '"asked for first"']);
     const rows = await client.call("invocation.list", { limit: 10 });
     t.same(
