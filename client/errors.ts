@@ -40,6 +40,29 @@ export const socketUntrusted = (directory: string, problem: string) =>
     "Remove it, then run `livedevd restart`.",
   );
 
+// ---- the tunnel
+
+export const notOnLinux = () =>
+  new LivedevError(
+    "tunnel.notOnLinux",
+    "`livedev tunnel run` works by a library that only Linux's loader puts before a program.",
+    "Use a fixed port or the SOCKS port instead: `livedev tunnel status` shows them.",
+  );
+
+export const noProxychains = () =>
+  new LivedevError(
+    "tunnel.noProxychains",
+    "proxychains is not installed, which leads a program's connections to the tunnel.",
+    "Install it: `sudo apt-get install proxychains4` (Debian, Ubuntu), `sudo dnf install proxychains-ng` (Fedora).",
+  );
+
+export const noTunnel = () =>
+  new LivedevError(
+    "tunnel.off",
+    "There is no tunnel: app() in livedev.config.ts has no `bastion`.",
+    "docs/tunnel.md says how to add one.",
+  );
+
 // ---- opening it
 
 export const daemonProgramMissing = (file: string) =>

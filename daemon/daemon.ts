@@ -13,7 +13,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setTimeout as wait } from "node:timers/promises";
 
-import type { WantedApp, WantedFunction } from "../proto/app.ts";
+import type { WantedApp, WantedFunction, WantedLink } from "../proto/app.ts";
 import { STATE_FOLDER } from "../proto/discovery.ts";
 import type { LivedevEvent } from "../proto/events.ts";
 import { isKnock } from "../proto/knock.ts";
@@ -86,6 +86,10 @@ import {
 import { runnable } from "./runnable.ts";
 import { StageSecrets, type SecretValues } from "./stage-secrets.ts";
 import { Store } from "./store/store.ts";
+import { linkedHosts, servers } from "./linked-hosts.ts";
+import { nodeOptionsFor, throughTunnel } from "./tunnel-environment.ts";
+import { tunnelStatus } from "./tunnel-status.ts";
+import { Tunnel, type KeptTunnel } from "./tunnel/tunnel.ts";
 import { Watch, type Batch } from "./watch/watch.ts";
 
 export type DaemonOptions = { readonly project: string; readonly stage?: string; readonly log: Log };
@@ -100,6 +104,8 @@ type Kept = {
   readonly retryable: readonly string[];
   /** Stubs have it in their settings. */
   readonly bridgePort: number;
+  /** Whoever was told of its ports asks there again. */
+  readonly tunnel: KeptTunnel;
   /** Programs that an earlier daemon gave it to still ask there. */
   readonly credentialsPort: number;
   /** Whether the stage went live and was not stopped: a daemon that was killed goes on where it was. */
@@ -167,6 +173,7 @@ export class Daemon {
   #invocations!: Invocations;
   #processes!: Processes;
   #bridge!: Bridge;
+  #tunnel!: Tunnel;
   #debugging!: Debugging;
   #config!: Config;
   #watch!: Watch;
@@ -178,6 +185,8 @@ export class Daemon {
   #wantLive: boolean;
   #deployed: Deployed;
   #outputs: Readonly<Record<string, unknown>>;
+  /** Where stubs reach us, where that is not the bridge's own address. */
+  #address: string | undefined;
   #releaseConfig!: Config;
   #home: Home | undefined;
   #opening: Promise<Home> | undefined;
@@ -306,6 +315,20 @@ export class Daemon {
       }),
     );
     this.#bridge = this.#scope.use(await this.#openBridge(record));
+    this.#tunnel = this.#scope.use(
+      await Tunnel.open({
+        folder: join(this.#stateDir, "tunnel"),
+        gate: gateSocket(this.socket),
+        bridgePort: () => Number(new URL(this.#bridge.address).port),
+        key: this.#key,
+        kept: this.#kept.get("tunnel") ?? {},
+        keep: (tunnel) => this.#kept.set({ tunnel }),
+        record,
+        onWayIn: () => this.#wayInChanged(),
+        onRefused: this.#refusals.at("the tunnel's local ports"),
+        log: log("tunnel"),
+      }),
+    );
     this.#config = this.#scope.use(
       await Config.open({
         project: this.project,
@@ -390,6 +413,7 @@ export class Daemon {
   async status(): Promise<DaemonStatus> {
     const home = this.#home;
     const running = (await home?.cloudRuns()) === true;
+    const down = this.#bridge.down ?? this.#wayDown();
     return {
       app: this.appName,
       stage: this.stage,
@@ -401,9 +425,9 @@ export class Daemon {
       config: this.#configState,
       live: this.#live,
       bridge: {
-        address: this.#bridge.address,
+        address: this.#address ?? this.#bridge.address,
         sandboxes: this.#bridge.sandboxes,
-        ...(this.#bridge.down !== undefined && { down: this.#bridge.down }),
+        ...(down !== undefined && { down }),
       },
       ...(home?.cloud !== undefined && { cloud: { endpoint: home.cloud.endpoint, running } }),
       functions: this.functionStates(),
@@ -637,17 +661,65 @@ export class Daemon {
   #applyFunctions(): void {
     const app = this.#app;
     if (app === undefined) return;
-    const { name, stage, region } = app;
+    const { name, stage, region, bastion } = app;
     this.#credentials.keepOnly(app.functions.map((wanted) => wanted.name));
     const lookup = this.lookup(app);
-    this.#functions.apply(linked(app, lookup), { name, stage, region });
+    this.#tunnel.apply(bastion === undefined ? undefined : { bastion, hosts: linkedHosts(app, lookup) });
+    const preload = this.#tunnel.hook();
+    this.#functions.apply(linked(app, lookup), {
+      name,
+      stage,
+      region,
+      ...(preload !== undefined && { preload }),
+    });
+  }
+
+  // ---- how stubs reach us
+
+  /** What their settings say. @throws LivedevError */
+  async #wayOfStubs(app: WantedApp): Promise<string> {
+    if (isLocal(app)) return this.#bridge.address;
+    if (app.url !== undefined) return app.url.address;
+    if (app.bastion !== undefined) {
+      const { address, port } = await this.#tunnel.wayIn(this.#scope.signal);
+      return `tls://${address}:${port}`;
+    }
+    if (app.endpoint === undefined) throw noWayForStubs();
+    return this.#bridge.address;
+  }
+
+  get #byBastion(): boolean {
+    const app = this.#app;
+    return app !== undefined && !isLocal(app) && app.url === undefined && app.bastion !== undefined;
+  }
+
+  #wayDown(): DaemonStatus["bridge"]["down"] {
+    const down = this.#byBastion ? this.#tunnel.down : undefined;
+    return down === undefined ? undefined : { since: down.since, reason: down.reason };
+  }
+
+  /** Stubs that were told another address are told this one. */
+  #wayInChanged(): void {
+    const app = this.#app;
+    if (app === undefined || !this.#byBastion) return;
+    void this.#wayOfStubs(app).then(
+      (address) => {
+        if (address === this.#address) return;
+        this.#address = address;
+        if (this.#wantLive) this.#deploying.run().catch(() => {});
+      },
+      () => {},
+    );
   }
 
   /** Behind each deployment, which may change what their links give: one that fails leaves the links as they were. */
   #applyProcesses(): void {
     const [app, home] = [this.#app, this.#home];
     if (app === undefined || home === undefined || !this.#processesRun || this.#scope.closed) return;
-    this.#processes.apply(runnable(app, this.lookup(app), placeIn(home, app)));
+    const hook = this.#tunnel.hook();
+    const nodeOptions =
+      hook === undefined ? {} : { nodeOptions: nodeOptionsFor(hook), machine: process.env["NODE_OPTIONS"] };
+    this.#processes.apply(runnable(app, this.lookup(app), placeIn(home, app), nodeOptions));
   }
 
   /** What components give, as far as the stage stands and its secrets are set. */
@@ -669,7 +741,7 @@ export class Daemon {
     const process = app.processes.find(({ name }) => name === as);
     if (process !== undefined) {
       const whole = asProcess(app, process, lookup, place);
-      return reveal ? whole : redacted(whole, (value) => this.#secrets.holds(value));
+      return this.#given(app, whole, process.link, reveal);
     }
     const wanted = as === undefined ? undefined : (await this.runnable(as)).wanted;
     if (wanted !== undefined) {
@@ -680,7 +752,31 @@ export class Daemon {
       wanted === undefined
         ? asDeveloper(app, lookup, place)
         : asFunction(app, wanted, lookup, place, (await this.#credentialsEndpoint()).variables(wanted.name));
-    return reveal ? whole : redacted(whole, (value) => this.#secrets.holds(value));
+    return this.#given(app, whole, wanted?.link ?? app.linkable ?? [], reveal);
+  }
+
+  /** With the way into the VPC, where there is one. */
+  async #given(
+    app: WantedApp,
+    whole: RunEnvironment,
+    link: readonly WantedLink[],
+    reveal: boolean,
+  ): Promise<RunEnvironment> {
+    await this.#tunnel.applied();
+    const status = await this.#tunnel.status();
+    const linked = servers(app, this.lookup(app)).flatMap((server) => {
+      const port = status?.ports.find(({ name }) => name === server.name);
+      const isLinked = link.some(({ name }) => name === server.name);
+      return port === undefined || !isLinked ? [] : [{ ...server, local: port.local }];
+    });
+    const given = throughTunnel(whole, this.#tunnel.hook(), linked);
+    return reveal ? given : redacted(given, (value) => this.#secrets.holds(value));
+  }
+
+  async tunnelStatus(): Promise<RpcResult<"tunnel.status">> {
+    await this.#configured.promise;
+    await this.#tunnel.applied();
+    return tunnelStatus(this.#app?.bastion?.host ?? "", await this.#tunnel.status());
   }
 
   /** The frontend or service whose directory this is. @throws LivedevError where that is none, or not one alone. */
@@ -864,7 +960,10 @@ export class Daemon {
       workDir: join(this.#stateDir, "build", "deploy"),
       cloudDir: join(this.project, STATE_FOLDER, "cloud"),
       journal: this.store.journal,
-      bridge: () => ({ addresses: [{ address: this.#bridge.address, match: "*" }], ...this.#key }),
+      bridge: () => ({
+        addresses: [{ address: this.#address ?? this.#bridge.address, match: "*" }],
+        ...this.#key,
+      }),
       secrets: () => this.#secrets.values,
       onPlanned: (steps) => {
         if (steps > 0) this.store.record({ type: "deploy.started", steps });
@@ -887,7 +986,7 @@ export class Daemon {
       const home = await this.openHome();
       this.#notMoved(app, byHand !== undefined);
       await home.hold(false);
-      if (app.home === "aws" && app.endpoint === undefined) throw noWayForStubs();
+      this.#address = await this.#wayOfStubs(app);
       // By itself nothing is taken away: a function that is commented out for a minute keeps its URL.
       const { steps, tookMs, functions, known, outputs } = await home.deploy.apply(
         this.#debugging.deployable(app),
@@ -1115,6 +1214,9 @@ const placeIn = ({ cloud, endpoint }: Home, { profile }: WantedApp): RunPlace =>
   profile,
   credentials: cloud,
 });
+
+/** Beside the control socket, where nobody else may enter. */
+const gateSocket = (control: string) => control.replace(/\.sock$/, ".net");
 
 /** The keys and the history of a stage are nobody else's. */
 async function keepOutOfGit(folder: string): Promise<void> {

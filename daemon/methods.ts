@@ -54,6 +54,8 @@ export function methods(daemon: Daemon): MethodTable {
 
     "debug.status": async () => daemon.debugging.status,
 
+    "tunnel.status": () => daemon.tunnelStatus(),
+
     "daemon.doctor": async () => [
       ...diagnose(daemon, await daemon.status()),
       ...refused(await daemon.refusals()),
@@ -110,10 +112,11 @@ export function methods(daemon: Daemon): MethodTable {
 
     async "environment.get"({ as, directory, reveal }) {
       const name = directory === undefined ? as : await daemon.processIn(directory);
-      const { variables, unset } = await daemon.runEnvironment(name, reveal ?? false);
+      const { variables, unset, nodeOptions } = await daemon.runEnvironment(name, reveal ?? false);
       return {
         variables: { ...variables },
         unset: [...unset],
+        ...(nodeOptions !== undefined && { nodeOptions }),
         ...(name !== undefined && { as: name }),
       };
     },

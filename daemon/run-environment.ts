@@ -14,6 +14,8 @@ export type RunEnvironment = {
   readonly variables: Readonly<Record<string, string>>;
   /** Names; `SST_RESOURCE_*` stands for all that begin so. */
   readonly unset: readonly string[];
+  /** Behind the NODE_OPTIONS that it has: the tunnel's hook. */
+  readonly nodeOptions?: string;
 };
 
 /** Where AWS is, and who asks there. */
@@ -103,7 +105,7 @@ function developers(
 
 /** As it may be shown. `isSecret`: whether a secret's value stands in a text. */
 export function redacted(
-  { variables: given, unset }: RunEnvironment,
+  { variables: given, ...rest }: RunEnvironment,
   isSecret: (value: unknown) => boolean,
 ): RunEnvironment {
   const shown = Object.entries(given).map(([name, value]): [string, string] => {
@@ -112,7 +114,7 @@ export function redacted(
       return [name, JSON.stringify(redactedData(JSON.parse(value), isSecret))];
     return [name, isSecret(value) ? SEALED : redact(value)];
   });
-  return { variables: Object.fromEntries(shown), unset };
+  return { ...rest, variables: Object.fromEntries(shown) };
 }
 
 function redactedData(value: unknown, isSecret: (value: unknown) => boolean): unknown {

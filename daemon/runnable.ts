@@ -6,7 +6,13 @@ import type { RunnableProcess } from "./processes/processes.ts";
 import { asProcess, type RunPlace } from "./run-environment.ts";
 
 /** One whose command is not known yet is not among them. */
-export function runnable(app: WantedApp, lookup: Lookup, place: RunPlace): RunnableProcess[] {
+export function runnable(
+  app: WantedApp,
+  lookup: Lookup,
+  place: RunPlace,
+  /** The tunnel's hook, behind what the machine or the process itself has. */
+  { nodeOptions, machine }: { nodeOptions?: string; machine?: string | undefined } = {},
+): RunnableProcess[] {
   const names = new Set(app.processes.map(({ name }) => name));
   return app.processes.flatMap((process) => {
     const { name, kind, dev, link, environment } = process;
@@ -25,7 +31,13 @@ export function runnable(app: WantedApp, lookup: Lookup, place: RunPlace): Runna
         title: dev.title,
         directory: dev.directory,
         autostart: dev.autostart,
-        environment: variables,
+        environment:
+          nodeOptions === undefined
+            ? variables
+            : {
+                ...variables,
+                NODE_OPTIONS: [variables["NODE_OPTIONS"] ?? machine, nodeOptions].filter(Boolean).join(" "),
+              },
         after: [...after].filter((other) => other !== name && names.has(other)),
         ...(typeof url === "string" && { url }),
         ...(dev.ready !== undefined && { ready: dev.ready }),

@@ -15,6 +15,10 @@ export type WantedApp = {
   readonly profile?: string;
   /** Points every AWS client elsewhere (LocalStack, moto). */
   readonly endpoint?: string;
+  /** The way of stubs to this machine, and of local code into the VPC. */
+  readonly bastion?: WantedBastion;
+  /** The way of stubs to this machine, in the place of the bastion's: an address that leads here already. */
+  readonly url?: WantedAddress;
   /** Folders, relative to the project, whose changes matter. */
   readonly watch: readonly string[];
   readonly functions: readonly WantedFunction[];
@@ -33,6 +37,36 @@ export type WantedApp = {
   readonly protect?: boolean;
   /** What `run()` returned, shown once the app stands; values may hold outputs. */
   readonly outputs?: Readonly<Record<string, unknown>>;
+};
+
+/** A host with sshd that stands in the VPC. What is not said here, `~/.ssh/config` may say. */
+export type WantedBastion = {
+  /** A name, an address, or a `Host` of `~/.ssh/config`. */
+  readonly host: string;
+  readonly port?: number;
+  readonly user?: string;
+  /** A file. */
+  readonly key?: string;
+  /** The one of SSH_AUTH_SOCK, or another one's socket. */
+  readonly agent?: boolean | string;
+  /** The VPC's, `10.0.0.0/16`: what goes through the tunnel. */
+  readonly ranges: readonly string[];
+  /** `*.internal`, `db.example.com`: asked of the bastion rather than here. Other names are asked there when they are not found here. */
+  readonly names: readonly string[];
+  readonly listen: {
+    /** Of the bastion, as stubs reach it. Absent: the one that we come in at. */
+    readonly address?: string;
+    /** Ports, of which each developer has one. */
+    readonly first: number;
+    readonly last: number;
+  };
+};
+
+/** `tls://host:port` leads the bytes to the bridge's port; `wss://…` ends TLS on its way there. */
+export type WantedAddress = {
+  readonly address: string;
+  /** Of this machine, where it leads to. Absent: any, the same from then on. */
+  readonly port?: number;
 };
 
 /** `retain`: buckets and databases stay. `retain-all`: everything stays. */

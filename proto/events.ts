@@ -167,6 +167,29 @@ export type LivedevEvent =
       readonly requestId: string;
       readonly reason: string;
     }
+  // the tunnel
+  | {
+      readonly type: "tunnel.connected";
+      readonly host: string;
+      readonly tookMs: number;
+      readonly cipher: string;
+      /** By ssh2's compiled ciphers, rather than Node's. */
+      readonly native: boolean;
+      /** Where stubs reach us, tried from the bastion's side. */
+      readonly address?: string;
+      /** Why they do not. */
+      readonly problem?: string;
+    }
+  | { readonly type: "tunnel.lost"; readonly host: string; readonly reason: string }
+  /** Told once for each reason; it is tried again by itself. */
+  | {
+      readonly type: "tunnel.failed";
+      readonly host: string;
+      readonly message: string;
+      readonly hint?: string;
+    }
+  /** A local port that leads through the tunnel is somebody else's now. */
+  | { readonly type: "tunnel.portTaken"; readonly name: string; readonly port: number; readonly by: string }
   // deployment
   | { readonly type: "deploy.started"; readonly steps: number }
   | {

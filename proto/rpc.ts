@@ -208,6 +208,45 @@ const debugging = z.discriminatedUnion("state", [
   }),
 ]);
 
+const problem = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
+
+const traffic = z.object({
+  open: z.int().describe("Connections now."),
+  opened: z.int().describe("Connections since the daemon runs."),
+  bytesIn: z.int().describe("From the far end to this machine."),
+  bytesOut: z.int().describe("From this machine to the far end."),
+});
+
+const tunnel = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("off") }).describe("No bastion is configured."),
+  z.object({
+    state: z.enum(["connecting", "up", "waiting"]),
+    host: z.string(),
+    since: z.number(),
+    problem: problem.optional().describe("Why it is not up."),
+    retryAt: z.number().optional().describe("When it is tried again."),
+    cipher: z.string().optional(),
+    native: z.boolean().optional().describe("By ssh2's compiled ciphers, rather than Node's."),
+    address: z.string().optional().describe("Where stubs reach this machine; tried from the bastion's side."),
+    addressProblem: problem.optional().describe("Why they do not."),
+    connects: z.int().describe("How often it came up since the daemon runs."),
+    inward: traffic.describe("Stubs' connections."),
+    outward: traffic.describe("Connections into the VPC."),
+    ports: z
+      .array(
+        z.object({
+          name: z.string().describe("The linked component."),
+          host: z.string(),
+          port: z.int(),
+          local: z.int().describe("The port of 127.0.0.1 that leads there."),
+          takenBy: z.string().optional().describe("Who has that port instead; looked at again by itself."),
+        }),
+      )
+      .describe("A fixed port for each linked host."),
+    socks: z.object({ port: z.int(), takenBy: z.string().optional() }).optional(),
+  }),
+]);
+
 const none = z.strictObject({});
 
 export const RPC = {
@@ -345,6 +384,10 @@ export const RPC = {
       unset: z
         .array(z.string())
         .describe("What must not be in the command's environment; a `*` at the end stands for any rest."),
+      nodeOptions: z
+        .string()
+        .optional()
+        .describe("Goes behind whatever NODE_OPTIONS the command has: Node programs then reach the VPC."),
     }),
   },
   "debug.on": {
@@ -364,6 +407,11 @@ export const RPC = {
     result: debugging,
   },
   "debug.status": { summary: "Who debugs what now.", params: none, result: debugging },
+  "tunnel.status": {
+    summary: "The SSH connection to the bastion: whether it is up, its ports, what goes through it.",
+    params: none,
+    result: tunnel,
+  },
   "function.list": { summary: "The app's functions.", params: none, result: z.array(functionStatus) },
   "function.invoke": {
     summary: "Invokes a deployed function through AWS (or the local cloud), the whole way.",

@@ -57,6 +57,7 @@ const builds = [
       "process-thread": "daemon/runtime/process-thread.ts",
       "terminal-thread": "daemon/processes/terminal-thread.ts",
       "build-thread": "daemon/functions/build-thread.ts",
+      "tunnel-thread": "daemon/tunnel/thread.ts",
     },
     external: ["better-sqlite3", "esbuild", "@lydell/node-pty", "bufferutil", "utf-8-validate"],
   },
@@ -73,6 +74,16 @@ const builds = [
     { runner: "daemon/runtime/runner/main.ts", "config-runner": "daemon/config/runner.ts" },
     { outExtension: { ".js": ".mjs" }, sourcemap: false },
   ),
+  // Loaded by `--require` into whatever Node program runs, of any age.
+  {
+    ...whole({ "tunnel-preload": "daemon/tunnel/preload/main.ts" }),
+    banner: {},
+    format: "cjs",
+    outExtension: { ".js": ".cjs" },
+    target: "node18",
+    minify: true,
+    sourcemap: false,
+  },
 ];
 
 if (!watch) rmSync(join(root, "dist"), { recursive: true, force: true });

@@ -45,11 +45,22 @@ if [ ! -f "$parts/js-debug/vsDebugServer.cjs" ]; then
 fi
 export LIVEDEV_JS_DEBUG="$parts/js-debug/vsDebugServer.cjs"
 
-# Shells whose completion is tried, and databases that functions are linked to.
+# Clients of databases, as functions use them through the tunnel.
+clients=(pg@8.23.1 mysql2@3.24.6 ioredis@5.9.2 undici@7.30.2)
+if [ "$(cat "$parts/clients/.installed" 2> /dev/null)" != "${clients[*]}" ]; then
+  mkdir -p "$parts/clients" && echo '{ "private": true }' > "$parts/clients/package.json"
+  (cd "$parts/clients" && npm install --silent --no-audit --no-fund --ignore-scripts "${clients[@]}")
+  echo "${clients[*]}" > "$parts/clients/.installed"
+fi
+export LIVEDEV_CLIENTS="$parts/clients/node_modules"
+
+# Shells whose completion is tried, databases that functions are linked to, and what a network is made of.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
   missing=()
   for package in zsh fish tmux redis-server; do command -v "$package" > /dev/null || missing+=("$package"); done
   command -v psql > /dev/null && command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing+=(postgresql)
+  for program in ip:iproute2 proxychains4:proxychains4; do command -v "${program%%:*}" > /dev/null || missing+=("${program##*:}"); done
+  for program in sshd:openssh-server mariadbd:mariadb-server; do [ -x "/usr/sbin/${program%%:*}" ] || missing+=("${program##*:}"); done
   command -v go > /dev/null || missing+=(golang-go)
   if [ "${#missing[@]}" -gt 0 ]; then
     apt-get update -qq

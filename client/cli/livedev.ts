@@ -22,6 +22,7 @@ import { runAsCommand } from "./run-as.ts";
 import { secretCommand } from "./secret.ts";
 import { stateCommand } from "./state.ts";
 import { statusCommand } from "./status.ts";
+import { tunnelCommand } from "./tunnel.ts";
 import { waitCommand } from "./wait.ts";
 
 await new Cli("livedev").main(
@@ -50,6 +51,7 @@ await new Cli("livedev").main(
     stateCommand,
     secretCommand,
     debugCommand,
+    tunnelCommand,
     runAsCommand,
     envCommand,
     waitCommand,

@@ -69,7 +69,10 @@ async function once(options: Options): Promise<RunEnvironment> {
   return await environmentFor(client, options);
 }
 
-function environmentFor(client: LivedevClient, { as }: Options): Promise<RunEnvironment> {
+export function environmentFor(
+  client: LivedevClient,
+  { as }: { readonly as?: string },
+): Promise<RunEnvironment> {
   return client.call("environment.get", { ...(as !== undefined && { as }), reveal: true });
 }
 
@@ -190,14 +193,17 @@ function fromTerminal(): boolean {
 }
 
 /** Ours, without what the command must not have, with what it is given, and with the project's own programs first. */
-function environmentOf({ variables, unset }: RunEnvironment): NodeJS.ProcessEnv {
+function environmentOf({ variables, unset, nodeOptions }: RunEnvironment): NodeJS.ProcessEnv {
   const names = new Set(unset.filter((name) => !name.endsWith("*")));
   const beginnings = unset.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1));
   const kept = Object.entries(process.env).filter(
     ([name]) => !names.has(name) && !beginnings.some((beginning) => name.startsWith(beginning)),
   );
   const path = [...binFolders(process.cwd()), process.env["PATH"] ?? ""].join(delimiter);
-  return { ...Object.fromEntries(kept), PATH: path, ...variables };
+  const environment: NodeJS.ProcessEnv = { ...Object.fromEntries(kept), PATH: path, ...variables };
+  if (nodeOptions === undefined) return environment;
+  const own = environment["NODE_OPTIONS"];
+  return { ...environment, NODE_OPTIONS: own === undefined ? nodeOptions : `${own} ${nodeOptions}` };
 }
 
 /** As npm has them for its scripts: the nearest first. */

@@ -20,6 +20,36 @@ export type App = {
   removal?: "remove" | "retain" | "retain-all";
   /** Whether removing the stage is refused. @default false */
   protect?: boolean;
+  /**
+   * A host with sshd in the VPC: stubs reach this machine by it, and local code reaches the VPC. What is not said here,
+   * `~/.ssh/config` may say.
+   */
+  bastion?: {
+    /** A name, an address, or a `Host` of `~/.ssh/config`. */
+    host: string;
+    /** @default 22 */
+    port?: number;
+    user?: string;
+    /** A private key's file. */
+    key?: string;
+    /** `true`: the agent of SSH_AUTH_SOCK; or an agent's socket. @default true, unless `key` is given */
+    agent?: boolean | string;
+    /** The VPC's, `["10.0.0.0/16"]`: connections there go through the tunnel, and no others do. */
+    ranges?: string[];
+    /** `["*.internal"]`: names that are asked of the bastion first. Others are, when they are not found here. */
+    names?: string[];
+    listen?: {
+      /** Of the bastion, as stubs reach it. @default the one that we come in at */
+      address?: string;
+      /** Of the bastion, one for each developer; one port, or the first and the last. @default [7400, 7499] */
+      ports?: number | [number, number];
+    };
+  };
+  /**
+   * An address that leads to this machine already, for stubs: `tls://host:port` (bytes as they are) or `wss://…` (a
+   * service that ends TLS). `port`: of this machine, where it leads to.
+   */
+  url?: string | { address: string; port?: number };
   /** `{ aws: { region, profile } }`. */
   providers?: Record<string, unknown>;
   version?: string;

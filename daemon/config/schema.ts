@@ -5,6 +5,7 @@
 import { z } from "zod";
 
 import { flag, notThis, text } from "./values.ts";
+import { bastion, url } from "./ways.ts";
 
 const providerAws = z.looseObject({
   region: text("write a region's name").optional(),
@@ -23,6 +24,8 @@ export const appArgs = z.strictObject(
     endpoint: z.url({ error: 'write a URL, "http://localhost:4566"' }).optional(),
     removal: z.enum(["remove", "retain", "retain-all"]).default("retain"),
     protect: flag.default(false),
+    bastion,
+    url,
     providers: z.looseObject({ aws: z.union([flag, z.string(), providerAws]).optional() }).default({}),
   },
   { error: notThis('write { name: "my-app", home: "local" }') },

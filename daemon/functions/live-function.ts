@@ -330,6 +330,7 @@ export class LiveFunction {
         return undefined;
       }
       const { name } = this.wanted;
+      const { preload } = this.#setting.app;
       const { settings, aws, environment } = this.#variables();
       const startedAt = performance.now();
       const spare = await spares.take(this.#setting.node, readAtStart(this.wanted.environment));
@@ -352,6 +353,7 @@ export class LiveFunction {
           cwd: project,
           env: environment,
           handler: { file: bundle.file, export: exportPath },
+          ...(preload !== undefined && { preload: [preload] }),
         }),
       );
       return worker;

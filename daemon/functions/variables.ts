@@ -8,7 +8,19 @@ import { devNull } from "node:os";
 import type { ResolvedFunction } from "../../proto/app.ts";
 import { linkVariables } from "../lib/link-variables.ts";
 
-export type AppOf = { readonly name: string; readonly stage: string; readonly region: string };
+export type AppOf = {
+  readonly name: string;
+  readonly stage: string;
+  readonly region: string;
+  /** A file that Node loads before the code, also in what the code starts. */
+  readonly preload?: string;
+};
+
+/** NODE_OPTIONS with the file in it, behind what stands there. */
+export function withPreload(options: string | undefined, preload: string | undefined): string | undefined {
+  if (preload === undefined) return options;
+  return [options, `--require ${JSON.stringify(preload)}`].filter(Boolean).join(" ");
+}
 
 /** Of this machine. Proxies and certificates belong to the network that it is in. */
 const OF_THE_MACHINE =
@@ -47,6 +59,7 @@ export function variablesFor(options: {
 }): Variables {
   const { wanted, app, project, machine, sandbox } = options;
   const named = new Set(Object.keys(wanted.environment));
+  const nodeOptions = withPreload(wanted.environment["NODE_OPTIONS"], app.preload);
   const ofTheSandbox = Object.entries(sandbox).filter(([name]) => !OF_THE_OTHER.has(name));
   const aws: Readonly<Record<string, string>> = {
     // What a function has before any stub has connected.
@@ -67,6 +80,7 @@ export function variablesFor(options: {
       LAMBDA_TASK_ROOT: project,
       ...linkVariables(wanted.link, app),
       ...wanted.environment,
+      ...(nodeOptions !== undefined && { NODE_OPTIONS: nodeOptions }),
     },
     aws: Object.fromEntries(Object.entries(aws).filter(([name]) => !named.has(name))),
   };

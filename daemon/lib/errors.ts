@@ -67,8 +67,8 @@ export const leaseLost = (app: string, stage: string, cause: unknown) =>
 export const noWayForStubs = () =>
   new LivedevError(
     "bridge.noWay",
-    "Stubs in AWS have no way to this machine yet: the bridge listens on loopback only.",
-    'Use home: "local", or an endpoint on this machine.',
+    "Stubs in AWS have no way to this machine: the bridge listens on loopback only.",
+    'Give app() a `bastion` or a `url`; or use home: "local".',
   );
 
 export const environmentDiffers = (name: string, daemon: string | undefined, client: string | undefined) =>
@@ -761,3 +761,107 @@ export const debuggerSilent = (functionName: string, ms: number): string =>
 
 export const noWorkerToAsk = (functionName: string): string =>
   `No worker of ${functionName} runs now. The next event starts one.`;
+
+// ---- the tunnel
+
+export const tunnelUnreachable = (host: string, reason: string) =>
+  new LivedevError(
+    "tunnel.unreachable",
+    `${host} cannot be reached: ${reason}.`,
+    "It is tried again by itself.",
+  );
+
+export const tunnelAuthFailed = (host: string, user: string, tried: readonly string[]) =>
+  new LivedevError(
+    "tunnel.authFailed",
+    `${host} does not let ${user} in${tried.length === 0 ? ": there is no key to show" : ` by ${tried.join(", ")}`}.`,
+    "Put the public key into its authorized_keys, or name another key: bastion: { user, key }.",
+  );
+
+export const tunnelFileUnsafe = (file: string, problem: string, command: string) =>
+  new LivedevError("tunnel.fileUnsafe", `${file} cannot be trusted: ${problem}.`, `Run \`${command}\`.`);
+
+export const keyUnreadable = (file: string, reason: string) =>
+  new LivedevError(
+    "tunnel.keyUnreadable",
+    `The private key ${file} cannot be used: ${reason}.`,
+    "Name another: bastion: { key }, or IdentityFile in ~/.ssh/config.",
+  );
+
+export const keyEncrypted = (file: string) =>
+  new LivedevError(
+    "tunnel.keyEncrypted",
+    `The private key ${file} has a passphrase, which livedevd cannot ask for.`,
+    `Give it to an agent: \`ssh-add ${file}\`, then \`livedevd restart\`.`,
+  );
+
+export const tunnelProxyLoop = (list: string) =>
+  new LivedevError(
+    "tunnel.proxyLoop",
+    `~/.ssh/config leads in a circle: ProxyJump ${list}.`,
+    "Mend the ProxyJump lines of these hosts.",
+  );
+
+type HostShown = { readonly name: string; readonly host: string; readonly port: number };
+
+const inKnownHosts = ({ host, port }: HostShown) => (port === 22 ? host : `[${host}]:${port}`);
+
+export const hostUnknown = (shown: HostShown, fingerprint: string, file: string) =>
+  new LivedevError(
+    "tunnel.hostUnknown",
+    `${shown.name} is not known here: its key is ${fingerprint}, and ${file} has none of ${inKnownHosts(shown)}.`,
+    `Compare that with the host's own (\`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` there), then add it: \`ssh ${shown.port === 22 ? "" : `-p ${shown.port} `}${shown.host}\`.`,
+  );
+
+export const hostKeyChanged = (
+  shown: HostShown,
+  fingerprint: string,
+  known: readonly string[],
+  at: { readonly file: string; readonly line: number },
+) =>
+  new LivedevError(
+    "tunnel.hostKeyChanged",
+    `The key of ${shown.name} has changed: it shows ${fingerprint}, and known is ${known.join(", ")} (${at.file}:${at.line}). It may be another host that pretends to be this one.`,
+    `Where you know why it changed: \`ssh-keygen -f ${at.file} -R '${inKnownHosts(shown)}'\`, then add the new one.`,
+  );
+
+export const hostKeyRevoked = (host: string, fingerprint: string) =>
+  new LivedevError(
+    "tunnel.hostKeyRevoked",
+    `The key of ${host}, ${fingerprint}, is marked as revoked in the known hosts.`,
+    "Give the host a new key.",
+  );
+
+export const gatewayPortsNo = (address: string, port: number) =>
+  new LivedevError(
+    "tunnel.gatewayPorts",
+    `The bastion's sshd binds our port to its own loopback, so that stubs cannot reach ${address}:${port}: \`GatewayPorts no\` is in force there.`,
+    "Set `GatewayPorts clientspecified` in its /etc/ssh/sshd_config, then `systemctl reload ssh`.",
+  );
+
+export const wayInRefused = (reason: string, line: string) =>
+  new LivedevError(
+    "tunnel.wayInRefused",
+    `The bastion gives us no port for stubs: ${reason}.`,
+    `It needs ${line}.`,
+  );
+
+export const wayInBlocked = (address: string, port: number, reason: string) =>
+  new LivedevError(
+    "tunnel.wayInBlocked",
+    `The bastion's port ${address}:${port} does not lead here: ${reason}.`,
+    "See what is between: a firewall on the bastion, or an address that is not its own (bastion: { listen: { address } }).",
+  );
+
+export const tunnelDown = (reason: string, hint: string | undefined) =>
+  new LivedevError("tunnel.down", `Stubs have no way to this machine: ${reason}`, hint);
+
+export const tunnelNotYet = () =>
+  new LivedevError(
+    "tunnel.down",
+    "Stubs have no way to this machine: the tunnel has not told its address yet.",
+    "Try again in a moment.",
+  );
+
+/** For the counter of refusals. */
+export const portNotForGuests = (): string => "another user connected to it";

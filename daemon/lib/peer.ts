@@ -25,7 +25,7 @@ export async function strangeness(request: IncomingMessage, meant: Meant): Promi
 const peers = new WeakMap<Socket, Promise<boolean>>();
 
 /** False only where the system says that another user's process is there. */
-function peerIsOurs(socket: Socket): Promise<boolean> {
+export function peerIsOurs(socket: Socket): Promise<boolean> {
   let ours = peers.get(socket);
   if (ours === undefined) {
     ours = look(socket);
@@ -58,12 +58,21 @@ const MAPPED = LOOPBACK === "0100007F" ? "0000000000000000FFFF0000" : "000000000
 
 const hexPort = (port: number) => port.toString(16).toUpperCase().padStart(4, "0");
 
-async function socketsOf(table: string): Promise<string> {
-  try {
-    return await readFile(table, "latin1");
-  } catch {
-    return "";
+/** Connections that came in one turn share one reading of the table, which begins after all of them stood. */
+const readings = new Map<string, Promise<string>>();
+
+function socketsOf(table: string): Promise<string> {
+  let reading = readings.get(table);
+  if (reading === undefined) {
+    reading = new Promise((resolve) =>
+      setImmediate(() => {
+        readings.delete(table);
+        resolve(readFile(table, "latin1").catch(() => ""));
+      }),
+    );
+    readings.set(table, reading);
   }
+  return reading;
 }
 
 function userOf(table: string, local: string, remote: string): number | undefined {

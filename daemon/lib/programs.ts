@@ -35,6 +35,10 @@ export const PROGRAMS = {
   terminalThread: program("terminal-thread.js"),
   /** The thread that functions are built in. */
   buildThread: program("build-thread.js"),
+  /** The thread of the SSH connection. */
+  tunnelThread: program("tunnel-thread.js"),
+  /** What Node programs load first, to reach the VPC. */
+  tunnelPreload: program("tunnel-preload.cjs"),
   /** Deploy's packager thread. */
   packager: program("packager.js"),
 } as const;

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { ProcessKind } from "../../proto/app.ts";
 import { deferred } from "../lib/scope.ts";
-import { answers } from "./ports.ts";
+import { answers } from "../lib/ports.ts";
 import { withoutColour } from "./text.ts";
 
 export type Expected = {

@@ -26,7 +26,7 @@ import { deferred, type Deferred } from "../lib/scope.ts";
 import type { Leftovers } from "../runtime/leftovers.ts";
 import { MARK } from "../runtime/marks.ts";
 import { processEnvironment } from "./environment.ts";
-import { answers, holderOf } from "./ports.ts";
+import { answers, holderOf } from "../lib/ports.ts";
 import { isFrontend, portOf, Readiness } from "./readiness.ts";
 import type { Exit } from "./terminal.ts";
 import type { Running, Terminals } from "./terminals.ts";

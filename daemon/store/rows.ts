@@ -67,8 +67,11 @@ export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): Livede
       return { ...event, reason: redact(event.reason) };
     case "config.failed":
     case "stage.lost":
+    case "tunnel.failed":
     case "deploy.failed":
       return { ...event, message: redact(event.message) };
+    case "tunnel.portTaken":
+      return { ...event, by: redact(event.by) };
     case "build.failed":
       return {
         ...event,
@@ -96,6 +99,8 @@ export function withoutSecrets(event: LivedevEvent, lines: LineRedactor): Livede
     case "deploy.stepped":
     case "deploy.finished":
     case "secret.changed":
+    case "tunnel.connected":
+    case "tunnel.lost":
       return event;
   }
 }
@@ -177,6 +182,10 @@ export function rowWriter(db: Database, vault: Vault, databaseId: string): (row:
       case "deploy.finished":
       case "secret.changed":
       case "stage.lost":
+      case "tunnel.connected":
+      case "tunnel.lost":
+      case "tunnel.failed":
+      case "tunnel.portTaken":
       case "deploy.failed":
         break;
     }

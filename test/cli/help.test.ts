@@ -76,6 +76,7 @@ t.test("commands of commands explain themselves, and take mistakes, as all do", 
   for (const [group, verbs] of [
     ["cloud", ["start", "stop", "status", "env", "serve"]],
     ["state", ["export", "import"]],
+    ["tunnel", ["status", "run"]],
   ] as const) {
     for (const verb of verbs) {
       const { code, stdout } = await rig.livedev(group, verb, "--help");

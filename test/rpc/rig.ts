@@ -126,6 +126,7 @@ export function methodTable(history: MemoryHistory, over: Partial<MethodTable> =
     "environment.get": missing,
     "debug.on": missing,
     "debug.off": missing,
+    "tunnel.status": missing,
     "debug.status": missing,
     "function.list": () => Promise.resolve([]),
     "function.invoke": missing,

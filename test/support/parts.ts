@@ -35,6 +35,9 @@ export const INITDB = program("initdb", versions);
 export const POSTGRES_SERVER = program("postgres", versions);
 export const PSQL = program("psql", versions);
 export const postgresMissing = missing(INITDB, "PostgreSQL");
+/** Packages pg, mysql2, ioredis, undici. */
+export const CLIENTS = process.env["LIVEDEV_CLIENTS"] ?? join(ROOT, ".parts", "clients", "node_modules");
+export const clientsMissing = missing(join(CLIENTS, "pg"), "the databases' clients");
 export const REDIS_SERVER = program("redis-server");
 export const redisMissing = missing(REDIS_SERVER, "Redis");
 export const TMUX = program("tmux");

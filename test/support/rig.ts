@@ -31,6 +31,8 @@ export class Rig {
   readonly root: string;
   readonly project: string;
   readonly env: Record<string, string>;
+  /** The words before each program's command, which make it run elsewhere: in another network, as another user. */
+  within: readonly string[] = [];
 
   private constructor(root: string) {
     this.root = root;
@@ -115,7 +117,8 @@ export class Rig {
   }
 
   spawn(program: string, args: readonly string[]): ChildProcess {
-    return spawn(process.execPath, [join(ROOT, "dist", program), ...args], {
+    const [file = "", ...words] = [...this.within, process.execPath, join(ROOT, "dist", program), ...args];
+    return spawn(file, words, {
       cwd: this.project,
       env: this.env,
       stdio: "pipe",

@@ -1,7 +1,7 @@
 /** Lambda's Runtime API as a test plays it: events in, and what the client posted for each. */
 import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 
 export type Posted = {
   readonly to: "response" | "error";
@@ -29,11 +29,16 @@ export class TestRuntimeApi extends EventEmitter {
   /** How many answers came for an id that was not under way: each is a fault of the client. */
   strays = 0;
 
-  static async open(): Promise<TestRuntimeApi> {
+  /** `listening`: a server that listens already, elsewhere than on this machine's loopback perhaps. */
+  static async open(listening?: Server): Promise<TestRuntimeApi> {
     const api = new TestRuntimeApi();
     api.#server.requestTimeout = 0;
     api.#server.keepAliveTimeout = 0;
-    await new Promise<void>((resolve) => api.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) =>
+      listening === undefined
+        ? api.#server.listen(0, "127.0.0.1", resolve)
+        : api.#server.listen(listening, resolve),
+    );
     return api;
   }
 

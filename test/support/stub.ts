@@ -66,6 +66,8 @@ export class StubProcess {
     command?: readonly string[];
     /** Of open descriptors. */
     limit?: number;
+    /** The words before its command, which make it run elsewhere. */
+    within?: readonly string[];
   }) {
     this.#folder = mkdtempSync(join(tmpdir(), "livedev-package-"));
     const settings = options.settings ?? {};
@@ -88,7 +90,7 @@ export class StubProcess {
     const program = join(this.#folder, "livedev-stub.mjs");
     // A copy, since the settings lie beside the program.
     copyFileSync(stubBundle(), program);
-    const command = [process.execPath, program, ...(options.command ?? [])];
+    const command = [...(options.within ?? []), process.execPath, program, ...(options.command ?? [])];
     const limited = ["/bin/sh", "-c", `ulimit -n ${options.limit} && exec "$@"`, "sh", ...command];
     const [file = "", ...args] = options.limit === undefined ? command : limited;
     this.child = spawn(file, args, {

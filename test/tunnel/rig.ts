@@ -1,0 +1,200 @@
+/** A project whose daemon runs on the laptop of a Net, and stubs that run inside it. */
+import { spawnSync } from "node:child_process";
+import { appendFileSync, chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { loadStageKey } from "../../daemon/credentials/stage-key.ts";
+import type { LivedevEvent } from "../../proto/events.ts";
+import { Watched } from "../support/live-stub.ts";
+import { INITDB, PSQL, POSTGRES_SERVER } from "../support/parts.ts";
+import { Rig } from "../support/rig.ts";
+import { TestRuntimeApi } from "../support/runtime-api.ts";
+import { StubProcess } from "../support/stub.ts";
+import { BASTION, BASTION_INSIDE, INSIDE, Net, RANGE } from "./net.ts";
+
+export type BastionConfig = Record<string, unknown>;
+
+/** `more` is code that stands in run(). */
+export const config = (bastion: BastionConfig, more = "") => `
+import { $config, aws, Linkable } from "livedev";
+export default $config({
+  // Nobody answers at the endpoint, and nobody is asked: the stubs are put in place by the test.
+  app: () => ({ name: "far", home: "aws", region: "us-east-1", endpoint: "http://127.0.0.1:9", bastion: ${JSON.stringify(bastion)} }),
+  async run() {
+    ${more}
+  },
+});
+`;
+
+export class Laptop implements AsyncDisposable {
+  readonly net: Net;
+  readonly rig: Rig;
+  readonly bastion: BastionConfig;
+
+  private constructor(net: Net, rig: Rig, bastion: BastionConfig) {
+    this.net = net;
+    this.rig = rig;
+    this.bastion = bastion;
+  }
+
+  /** Whose home knows the bastion, and has the key of `who`. */
+  static open(
+    net: Net,
+    options: { who?: string; bastion?: BastionConfig; run?: string; files?: Record<string, string> } = {},
+  ): Laptop {
+    const { who = "ann", run = "" } = options;
+    const rig = Rig.open({ files: options.files ?? {} });
+    rig.within = net.inside("laptop");
+    const bastion = {
+      host: BASTION,
+      user: "root",
+      key: net.file(who),
+      ranges: [RANGE],
+      listen: { address: BASTION_INSIDE },
+      ...options.bastion,
+    };
+    const laptop = new Laptop(net, rig, bastion);
+    mkdirSync(join(rig.root, "home", ".ssh"), { mode: 0o700 });
+    laptop.knows(net.knownHost());
+    rig.save("livedev.config.ts", config(bastion, run));
+    return laptop;
+  }
+
+  /** In ~/.ssh/known_hosts, beside what stands there. */
+  knows(line: string): void {
+    appendFileSync(this.file("known_hosts"), line);
+  }
+
+  file(name: string): string {
+    return join(this.rig.root, "home", ".ssh", name);
+  }
+
+  /** Opens the daemon, on the laptop, and follows it. */
+  async watch(): Promise<Watched> {
+    // By a program in the laptop's own network: what connects from here would open the daemon here.
+    const { code, stderr } = await this.rig.livedev("run", "--", "true");
+    if (code !== 0) throw new Error(`${stderr}\n${this.rig.daemonLog()}`);
+    return Watched.open(this.rig);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.rig[Symbol.asyncDispose]();
+  }
+}
+
+/** A real stub inside, to which the test plays Lambda. */
+export class FarStub implements AsyncDisposable {
+  readonly runtime: TestRuntimeApi;
+  readonly process: StubProcess;
+
+  private constructor(runtime: TestRuntimeApi, stub: StubProcess) {
+    this.runtime = runtime;
+    this.process = stub;
+  }
+
+  /** It is told what a deployment would tell it: where the daemon says that stubs reach it. */
+  static async open({ net, rig }: Laptop, functionName: string): Promise<FarStub> {
+    await using client = await rig.connect();
+    const { bridge, app, stage } = await client.call("daemon.status", {});
+    const { key, keyId } = await loadStageKey(join(rig.project, ".livedev", stage));
+    const runtime = await TestRuntimeApi.open(await net.listen("inside"));
+    const stub = new StubProcess({
+      runtimeApi: runtime.address,
+      port: 0,
+      within: net.inside("inside"),
+      settings: {
+        app,
+        stage,
+        functionName,
+        key: Buffer.from(key).toString("hex"),
+        keyId,
+        addresses: [{ address: bridge.address, match: "*" }],
+      },
+    });
+    await runtime.polled();
+    return new FarStub(runtime, stub);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]();
+    await this.runtime[Symbol.asyncDispose]();
+  }
+}
+
+/** The next of this type; those that were there when asked do not count. */
+export function following<T extends LivedevEvent["type"]>(watched: Watched, type: T) {
+  const seen = watched.events.length;
+  return watched.next(type, (event) => watched.events.indexOf(event) >= seen);
+}
+
+const unprivileged = (name: string) => [
+  "setpriv",
+  `--reuid=${name}`,
+  `--regid=${name}`,
+  "--clear-groups",
+  "--",
+];
+
+/** Inside, with user ada, password "planted" and database shop; by TLS, under the name db.corp.internal, too. */
+export async function startPostgres(net: Net): Promise<void> {
+  const folder = net.file("postgres");
+  mkdirSync(folder);
+  const id = Number(spawnSync("id", ["-u", "postgres"], { encoding: "utf8" }).stdout);
+  chownSync(folder, id, id);
+  const data = join(folder, "data");
+  writeFileSync(join(net.folder, "password"), "planted\n");
+  chmodSync(join(net.folder, "password"), 0o644);
+  const [first = "", ...more] = unprivileged("postgres");
+  const initdb = [
+    INITDB,
+    "-D",
+    data,
+    "-U",
+    "ada",
+    "-A",
+    "scram-sha-256",
+    "--pwfile",
+    join(net.folder, "password"),
+    "--no-sync",
+  ];
+  const made = spawnSync(first, [...more, ...initdb], { encoding: "utf8", cwd: "/" });
+  if (made.status !== 0) throw new Error(made.stderr);
+  certificate(net, "db.corp.internal");
+  for (const name of ["server.key", "server.crt"]) {
+    spawnSync("cp", [net.file(name === "server.key" ? "tls.key" : "tls.crt"), join(folder, name)]);
+    chownSync(join(folder, name), id, id);
+    chmodSync(join(folder, name), 0o600);
+  }
+  appendFileSync(join(data, "pg_hba.conf"), `host all all ${RANGE} scram-sha-256\n`);
+  const settings = {
+    listen_addresses: INSIDE,
+    unix_socket_directories: folder,
+    ssl: "on",
+    ssl_key_file: join(folder, "server.key"),
+    ssl_cert_file: join(folder, "server.crt"),
+    fsync: "off",
+  };
+  const words = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  await net.started(
+    "inside",
+    [...unprivileged("postgres"), POSTGRES_SERVER, "-D", data, ...words],
+    /ready to accept/,
+  );
+  net.run("inside", [PSQL, "-XAtc", "create database shop", "postgres"], {
+    env: { ...process.env, PGHOST: INSIDE, PGUSER: "ada", PGPASSWORD: "planted" },
+  });
+}
+
+/** Of a server inside; tls.crt is what its clients trust. */
+export function certificate(net: Net, name: string): void {
+  const made = spawnSync(
+    "openssl",
+    [
+      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"],
+      ...["-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name},DNS:*.corp.internal`],
+      ...["-keyout", net.file("tls.key"), "-out", net.file("tls.crt")],
+    ],
+    { encoding: "utf8" },
+  );
+  if (made.status !== 0) throw new Error(made.stderr);
+}
