@@ -59,7 +59,7 @@ const builds = [
       "build-thread": "daemon/functions/build-thread.ts",
       "tunnel-thread": "daemon/tunnel/thread.ts",
     },
-    external: ["better-sqlite3", "esbuild", "@lydell/node-pty", "bufferutil", "utf-8-validate"],
+    external: ["better-sqlite3", "esbuild", "ssh2", "@lydell/node-pty", "bufferutil", "utf-8-validate"],
   },
   whole({ client: "client/connect.ts", sdk: "client/sdk/index.ts" }),
   whole(
