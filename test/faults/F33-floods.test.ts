@@ -1,38 +1,14 @@
 /** F33: a process floods its output while nobody looks, is resized without end, has a terminal of one cell. */
-import { once } from "node:events";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Worker } from "node:worker_threads";
 
 import Sqlite from "better-sqlite3";
-import t, { type Test } from "tap";
+import t from "tap";
 
 import { open, until, wanted } from "../processes/rig.ts";
 import { openStore, stateFile } from "../store/support.ts";
+import { idleThread } from "../support/idle-thread.ts";
 
 const MB = 1024 * 1024;
-
-/** How long the machine itself lets a loop wait: as long as ours did nothing, and at the same time. */
-async function idleThread(t: Test): Promise<{ maxMs(): Promise<number> }> {
-  const thread = new Worker(
-    `const { monitorEventLoopDelay } = require("node:perf_hooks");
-     const { parentPort } = require("node:worker_threads");
-     const delay = monitorEventLoopDelay({ resolution: 5 });
-     delay.enable();
-     parentPort.on("message", () => parentPort.postMessage(delay.max / 1e6));
-     parentPort.postMessage("up");`,
-    { eval: true, execArgv: [] },
-  );
-  t.teardown(() => thread.terminate());
-  await once(thread, "message");
-  return {
-    async maxMs() {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window
-      thread.postMessage("how long");
-      const [maxMs] = (await once(thread, "message")) as [number];
-      return maxMs;
-    },
-  };
-}
 
 t.test("F33: 10,000 lines a second do not hold up the daemon's loop, and all of them are kept", async (t) => {
   const store = await openStore(t, stateFile(t));
