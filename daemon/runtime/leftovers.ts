@@ -50,6 +50,7 @@ export class Leftovers {
 
   /** Before a process with this mark is started: killed in between, we leave behind what the mark still finds. */
   expect(mark: string): void {
+    this.#watchdog.expect(mark);
     this.#write({ pid: 0, identity: "", mark });
   }
 
@@ -61,7 +62,7 @@ export class Leftovers {
     const identity = pid === 0 ? undefined : processIdentity(pid);
     if (identity === undefined) return;
     this.#pids.set(mark, pid);
-    this.#watchdog.add(pid);
+    this.#watchdog.add(pid, mark);
     this.#write({ pid, identity, mark });
   }
 
@@ -79,7 +80,7 @@ export class Leftovers {
    * rejects: most who end a process do not wait for it, and a file that stays is looked at by the next start.
    */
   ended(mark: string): Promise<void> {
-    this.#watchdog.delete(this.#pids.get(mark) ?? 0);
+    this.#watchdog.ended(this.#pids.get(mark) ?? 0);
     this.#pids.delete(mark);
     this.#ended.push(mark);
     return this.#sweep.run();
@@ -92,6 +93,7 @@ export class Leftovers {
     if (marks.length === 0) return;
     try {
       await this.#endMarked(marks);
+      this.#watchdog.forget(marks);
       for (const mark of marks) rmSync(this.#file(mark), { force: true });
     } catch (error) {
       this.#log.warn({ reason: messageOf(error) }, "a process's record could not be removed");

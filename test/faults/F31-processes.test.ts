@@ -3,15 +3,15 @@
  * run that ignore signals, whose parents are gone, that have a session of their own.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
-import { alive, until } from "../processes/rig.ts";
+import { alive, open, until, wanted } from "../processes/rig.ts";
 import { Rig } from "../support/rig.ts";
-import { killDaemon } from "./support.ts";
+import { killDaemon, slowness } from "./support.ts";
 
 /** In the environment of all of a tree, and of nobody else. */
 const SIGN = `LD_TEST_TREE=${process.pid}-${Date.now()}`;
@@ -19,22 +19,7 @@ const [NAME = "", VALUE = ""] = SIGN.split("=");
 
 const command = (script: string) => JSON.stringify(`node ${script}`);
 
-const FILES = {
-  "livedev.config.ts": `
-import { $config, aws, DevCommand } from "livedev";
-export default $config({
-  app: () => ({ name: "trees", home: "local" }),
-  async run() {
-    const environment = { ${NAME}: ${JSON.stringify(VALUE)} };
-    new aws.Function("Hello", { handler: "src/hello.handler" });
-    new DevCommand("Deaf", { environment, dev: { command: "sh deaf.sh" } });
-    new DevCommand("Orphans", { environment, dev: { command: "sh orphans.sh" } });
-    new DevCommand("Apart", { environment, dev: { command: ${command("apart.mjs")} } });
-    new DevCommand("Leaves", { environment, dev: { command: "sh leaves.sh", autostart: false } });
-  },
-});
-`,
-  "src/hello.ts": "export const handler = async () => 1;",
+const TREES = {
   // A shell whose children ignore SIGTERM and SIGHUP, as it does itself; one of them holds a port.
   "deaf.sh": `
 trap '' TERM HUP INT
@@ -72,23 +57,35 @@ echo leaving
 `,
 };
 
-async function up(t: Test, rig: Rig): Promise<{ port: number }> {
+const FILES = {
+  "livedev.config.ts": `
+import { $config, aws, DevCommand } from "livedev";
+export default $config({
+  app: () => ({ name: "trees", home: "local" }),
+  async run() {
+    const environment = { ${NAME}: ${JSON.stringify(VALUE)} };
+    new aws.Function("Hello", { handler: "src/hello.handler" });
+    new DevCommand("Deaf", { environment, dev: { command: "sh deaf.sh" } });
+    new DevCommand("Orphans", { environment, dev: { command: "sh orphans.sh" } });
+    new DevCommand("Apart", { environment, dev: { command: ${command("apart.mjs")} } });
+  },
+});
+`,
+  "src/hello.ts": "export const handler = async () => 1;",
+  ...TREES,
+};
+
+/** Resolves when all of the trees stand; gives how many processes that is. */
+async function up(rig: Rig, sign: string): Promise<number> {
+  rmSync(join(rig.project, "port"), { force: true });
   await rig.start();
-  await using client = await rig.connect();
-  const missing = new Set(["deaf is up", "orphans are up", "apart is up"]);
-  await using _following = await client.subscribe(
-    { types: ["process.logged"], after: { database: client.hello.database, seq: 0 } },
-    (events) => {
-      for (const { event } of events) {
-        if (event.type === "process.logged") for (const line of event.lines) missing.delete(line.trim());
-      }
-    },
-  );
-  await until(() => missing.size === 0 && existsSync(join(rig.project, "port")), [...missing].join(", "));
-  const trees = alive(SIGN);
-  t.ok(trees.length >= 12, `${trees.length} processes run`);
-  return { port: Number(rig.read("port")) };
+  const standing = () => existsSync(join(rig.project, "port")) && alive(sign).length >= LEAST;
+  await until(standing, `${LEAST} processes`);
+  return alive(sign).length;
 }
+
+/** Five or six of each command, now and then one less: between one `sleep 1` and the next. */
+const LEAST = 15;
 
 const free = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
@@ -97,70 +94,138 @@ const free = (port: number): Promise<boolean> =>
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 
-t.test("F31: the next start after kill -9 leaves none of the frontends' processes alive", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  const { port } = await up(t, rig);
-  const before = alive(SIGN).length;
+async function withinBound(t: Test, tookMs: number): Promise<void> {
+  t.ok(tookMs < 5_000 * (await slowness()), `${tookMs} ms`);
+}
 
-  // A stranger is not touched, though an old record names its number.
-  const stranger = spawn("sleep", ["1000"], { stdio: "ignore" });
-  t.teardown(() => stranger.kill("SIGKILL"));
-  const records = join(rig.project, ".livedev", rig.stage, "processes");
-  mkdirSync(records, { recursive: true });
-  writeFileSync(
-    join(records, "reused.json"),
-    JSON.stringify({ pid: stranger.pid, identity: "boot:1", mark: "reused" }),
+/** The shells by which a daemon's processes end with it. */
+const watchdogs = (daemon: number): number[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+        const [, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return (
+          Number(parent) === daemon && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("read -r line")
+        );
+      } catch {
+        return false;
+      }
+    });
+
+t.test("F31: none of the frontends' processes outlives the daemon, however it ends", async (t) => {
+  await using rig = Rig.open({ files: FILES });
+  const began = () => {
+    const at = performance.now();
+    return () => Math.round(performance.now() - at);
+  };
+  const of = (generation: number) => `${SIGN}-${generation}.`;
+  const next = (generation: number) =>
+    rig.edit("livedev.config.ts", `${VALUE}-${generation - 1}.`, `${VALUE}-${generation}.`);
+  rig.edit("livedev.config.ts", VALUE, `${VALUE}-1.`);
+
+  await t.test("killed: they end with it, and no other daemon is needed", async (t) => {
+    const before = await up(rig, of(1));
+    const port = Number(rig.read("port"));
+    const took = began();
+    await killDaemon(rig);
+    await until(() => alive(of(1)).length === 0, "none is alive");
+    t.comment(`${before} processes; survivors: ${alive(of(1)).length}, ${took()} ms after kill -9`);
+    await withinBound(t, took());
+    t.ok(await free(port), "the port is free");
+  });
+
+  await t.test("killed while it was frozen", async (t) => {
+    next(2);
+    const before = await up(rig, of(2));
+    const pid = rig.daemonPid();
+    process.kill(pid, "SIGSTOP");
+    t.equal(alive(of(2)).length, before, "a frozen daemon goes on one day");
+    const took = began();
+    await killDaemon(rig);
+    await until(() => alive(of(2)).length === 0, "none is alive");
+    t.comment(`${before} processes; survivors: ${alive(of(2)).length}, ${took()} ms after kill -9`);
+    await withinBound(t, took());
+  });
+
+  await t.test(
+    "killed with all that watched over them: the next start ends them, and nobody else",
+    async (t) => {
+      next(3);
+      const before = await up(rig, of(3));
+      const port = Number(rig.read("port"));
+      // A stranger is not touched, though an old record names its number.
+      const stranger = spawn("sleep", ["1000"], { stdio: "ignore" });
+      t.teardown(() => stranger.kill("SIGKILL"));
+      writeFileSync(
+        join(rig.project, ".livedev", rig.stage, "processes", "reused.json"),
+        JSON.stringify({ pid: stranger.pid, identity: "boot:1", mark: "reused" }),
+      );
+      const pid = rig.daemonPid();
+      const shells = watchdogs(pid);
+      t.ok(shells.length > 0);
+      process.kill(pid, "SIGSTOP");
+      for (const shell of shells) process.kill(shell, "SIGKILL");
+      await killDaemon(rig);
+      const left = alive(of(3)).length;
+      t.ok(left > 0, "they ignore that their terminal hung up");
+      // What starts with the next daemon is not what the killed one left.
+      next(4);
+      const took = began();
+      const start = up(rig, of(4));
+      await until(() => alive(of(3)).length === 0, "none is alive");
+      t.comment(
+        `${before} processes, ${left} left; survivors: ${alive(of(3)).length}, ${took()} ms after the next start began`,
+      );
+      await withinBound(t, took());
+      t.ok(await free(port), "the port is free");
+      t.equal(stranger.exitCode ?? stranger.signalCode, null, "the stranger lives");
+      await start;
+    },
   );
 
-  // What starts with the next daemon is not what the killed one left.
-  rig.edit("livedev.config.ts", VALUE, `${VALUE}-next`);
-  const of = () => alive(SIGN).filter((one) => !alive(`${SIGN}-next`).includes(one));
-  await killDaemon(rig);
-  const began = performance.now();
-  const start = rig.start();
-  await until(() => of().length === 0, "none of the old trees is alive");
-  const tookMs = Math.round(performance.now() - began);
-  t.comment(`${before} processes; survivors: ${of().length}, ${tookMs} ms after the next start began`);
-  t.ok(tookMs < 5_000, `${tookMs} ms`);
-  t.ok(await free(port), "the port is free");
-  t.equal(stranger.exitCode ?? stranger.signalCode, null, "the stranger lives");
-  await start;
+  await t.test("asked to stop: it ends all of them first", async (t) => {
+    const before = alive(of(4)).length;
+    t.equal((await rig.livedevd("stop")).code, 0);
+    t.comment(`${before} processes; survivors: ${alive(of(4)).length}`);
+    t.same(alive(of(4)), []);
+  });
 });
 
 t.test(
   "F32: who forks and exits, closes its input or calls setsid ends with its process all the same",
   async (t) => {
-    await using rig = Rig.open({ files: FILES });
-    const { port } = await up(t, rig);
+    const rig = await open(t);
+    for (const [path, text] of Object.entries(TREES)) writeFileSync(join(rig.project, path), text);
+    const environment = { [NAME]: VALUE };
+    rig.processes.apply([
+      wanted("Deaf", "sh deaf.sh", { environment }),
+      wanted("Orphans", "sh orphans.sh", { environment }),
+      wanted("Apart", "node apart.mjs", { environment }),
+      wanted("Leaves", "sh leaves.sh", { environment, autostart: false }),
+    ]);
+    await Promise.all([
+      rig.line("Deaf", "deaf is up"),
+      rig.line("Orphans", "orphans are up"),
+      rig.line("Apart", "apart is up"),
+    ]);
+    const port = join(rig.project, "port");
+    await until(() => existsSync(port) && alive(SIGN).length >= LEAST, "all stand");
     const before = alive(SIGN).length;
-    const { code, stdout } = await rig.livedev("stop", "Deaf", "Orphans", "Apart");
-    t.equal(code, 0);
-    t.match(stdout, "Deaf is stopped");
+    const ended = await Promise.all(["Deaf", "Orphans", "Apart"].map((name) => rig.processes.stop(name)));
+    t.match(
+      ended.map(({ state }) => state),
+      ["stopped", "stopped", "stopped"],
+    );
     t.comment(`${before} processes; survivors: ${alive(SIGN).length}`);
     t.same(alive(SIGN), []);
-    t.ok(await free(port), "the port is free");
+    t.ok(await free(Number(readFileSync(port, "utf8"))), "the port is free");
 
-    await using client = await rig.connect();
-    await rig.livedev("start", "Leaves");
-    const ended = await new Promise((resolve) => {
-      void client.subscribe(
-        {
-          types: ["process.exited"],
-          functionName: "Leaves",
-          after: { database: client.hello.database, seq: 0 },
-        },
-        (events) => resolve(events[0]?.event),
-      );
-    });
-    t.match(ended, { reason: "ended", survivors: 0 });
+    rig.processes.start("Leaves");
+    const left = await rig.event("process.exited", ({ processName }) => processName === "Leaves");
+    t.match(left, { reason: "ended", survivors: 0 });
     t.same(alive(SIGN), [], "what a process leaves behind ends with it");
   },
 );
-
-t.test("F31: a daemon that is asked to stop ends all of them first", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await up(t, rig);
-  t.equal((await rig.livedevd("stop")).code, 0);
-  t.comment(`survivors: ${alive(SIGN).length}`);
-  t.same(alive(SIGN), []);
-});
