@@ -73,6 +73,20 @@ t.test(
   },
 );
 
+t.test("a bridge that is down is said, with since when and why", async (t) => {
+  const since = Date.now() - 90_000;
+  const down = { since, reason: "Port 4000 is taken by \u001B[31manother program." };
+  await using daemon = await FakeDaemon.open({
+    "daemon.status": () => Promise.resolve({ ...STATUS, bridge: { ...STATUS.bridge, down } }),
+  });
+  const { stdout } = await daemon.rig.livedev("status");
+  t.match(
+    stdout,
+    /^bridge +tls:\/\/127\.0\.0\.1:4000, 1 stub connected, down since \d\d:\d\d:\d\d\S*: Port 4000 is taken by/m,
+  );
+  t.match(JSON.parse((await daemon.rig.livedev("status", "--json")).stdout), { bridge: { down: { since } } });
+});
+
 t.test("colours: none in a pipe, none with NO_COLOR, some when forced", async (t) => {
   await using daemon = await FakeDaemon.open();
   const { NO_COLOR: _none, ...env } = daemon.rig.env;

@@ -5,7 +5,11 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import t from "tap";
 
+import type { Daemon } from "../../daemon/daemon.ts";
+import { diagnose } from "../../daemon/doctor.ts";
 import { deferred } from "../../daemon/lib/scope.ts";
+import type { DaemonStatus } from "../../proto/rpc.ts";
+import { STATUS } from "../cli/fake-daemon.ts";
 import { BareStub } from "../support/bare-stub.ts";
 import { times } from "../support/counts.ts";
 import { CutProxy, WAYS_TO_END } from "../support/cut-proxy.ts";
@@ -32,12 +36,23 @@ t.test(
     while (bridge.down?.reason.includes(String(port)) !== true) await wait(5);
     const { since } = bridge.down;
     t.ok(since <= Date.now() && since >= began - 1_000);
+    t.match(
+      found(bridge.down),
+      [
+        {
+          level: "error",
+          title: `No stub can connect since ${new Date(since).toISOString()}: ${bridge.down.reason}`,
+        },
+      ],
+      "doctor names it",
+    );
     t.equal((await runtime.invoke('"meanwhile"')).body.toString(), '"meanwhile"');
     t.equal(bridge.down?.since, since, "since when it began");
     await t.rejects(BareStub.open({ ...PLACE, port }));
 
     await new Promise((resolve) => other.close(resolve));
     while (bridge.down !== undefined) await wait(5);
+    t.same(found(bridge.down), []);
     const late = await BareStub.open({ ...PLACE, port });
     t.equal(bridge.sandboxes, 2);
     late.close();
@@ -117,6 +132,16 @@ t.test(`the whole way stalls for ${STALL_MS / 1000} s, new connections too`, asy
   t.equal(bridge.seen.length, 3, "each ran once");
   t.equal(runtime.strays, 0);
 });
+
+/** What doctor finds of a bridge. */
+function found(down: DaemonStatus["bridge"]["down"]) {
+  const daemon = {
+    invocations: { underWay: () => [] },
+    store: { health: () => ({ state: "writing" }) },
+  } as unknown as Daemon;
+  const bridge = { ...STATUS.bridge, ...(down !== undefined && { down }) };
+  return diagnose(daemon, { ...STATUS, bridge }).filter(({ id }) => id === "bridge");
+}
 
 /** The server of this process on that port. */
 function listenerOn(port: number): Server {
