@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 
+import { MAX_EVENT_BYTES } from "../../proto/answer.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
@@ -28,8 +29,6 @@ export type FunctionUrlsOptions = {
 type Listener =
   | { readonly server: Server; readonly error?: undefined }
   | { readonly server?: undefined; readonly error: string };
-
-const MAX_BODY = 6 * 1024 * 1024;
 
 export class FunctionUrls {
   readonly #options: FunctionUrlsOptions;
@@ -156,7 +155,7 @@ export class FunctionUrls {
     if (url.authType === "NONE" && !allowsPublicUrl(lambda)) return FORBIDDEN;
     const body = await readBody(request);
     if (body === undefined)
-      return urlError(413, `Request must be smaller than ${MAX_BODY} bytes`, "RequestTooLargeException");
+      return urlError(413, `Request must be smaller than ${MAX_EVENT_BYTES} bytes`, "RequestTooLargeException");
     const caller = url.authType === "AWS_IAM" ? await this.#caller(request, body) : undefined;
     const traceId = newTraceId();
     const event = urlEvent({ request, body, requestId, traceId, caller });
@@ -203,10 +202,10 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array | undefine
   for await (const chunk of request) {
     length += (chunk as Buffer).length;
     // Read to its end, so that the client gets its answer; but not kept.
-    if (length <= MAX_BODY) chunks.push(chunk as Buffer);
+    if (length <= MAX_EVENT_BYTES) chunks.push(chunk as Buffer);
     else chunks.length = 0;
   }
-  return length > MAX_BODY ? undefined : Buffer.concat(chunks);
+  return length > MAX_EVENT_BYTES ? undefined : Buffer.concat(chunks);
 }
 
 async function send(response: ServerResponse, { status, headers, body }: UrlResponse): Promise<void> {

@@ -1,5 +1,5 @@
 /** Invoke and InvokeWithResponseStream. */
-import { MAX_PAYLOAD_BYTES, StreamError, type Answer } from "../../proto/answer.ts";
+import { MAX_EVENT_BYTES, StreamError, type Answer } from "../../proto/answer.ts";
 import { invalidRequestContent, requestTooLarge, validation } from "./aws-error.ts";
 import { eventStreamMessage } from "./event-stream.ts";
 import { named } from "./lambda-functions.ts";
@@ -39,7 +39,7 @@ export async function invoke(call: LambdaCall, parts: LambdaParts): Promise<ApiR
   const type = oneOf(call, "x-amz-invocation-type", ["RequestResponse", "Event", "DryRun"]);
   const withLog = oneOf(call, "x-amz-log-type", ["None", "Tail"]) === "Tail";
   const lambda = named(call, parts);
-  const invocation = read(call, type === "Event" ? MAX_ASYNC : MAX_PAYLOAD_BYTES);
+  const invocation = read(call, type === "Event" ? MAX_ASYNC : MAX_EVENT_BYTES);
   if (type === "DryRun") return { status: 204, headers: EXECUTED };
   if (type === "Event") {
     await parts.invoker.invokeLater(lambda, invocation);
@@ -61,7 +61,7 @@ export async function invokeWithResponseStream(call: LambdaCall, parts: LambdaPa
   const type = oneOf(call, "x-amz-invocation-type", ["RequestResponse", "DryRun"]);
   const withLog = oneOf(call, "x-amz-log-type", ["None", "Tail"]) === "Tail";
   const lambda = named(call, parts);
-  const invocation = read(call, MAX_PAYLOAD_BYTES);
+  const invocation = read(call, MAX_EVENT_BYTES);
   if (type === "DryRun") return { status: 204, headers: EXECUTED };
   const invoked = await parts.invoker.invoke(lambda, invocation);
   const headers = {

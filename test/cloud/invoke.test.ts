@@ -116,8 +116,11 @@ void t.test("what Invoke refuses", async (t) => {
     name: "InvalidRequestContentException",
     message: /Could not parse request body into json/,
   });
-  await t.rejects(send({ FunctionName, Payload: JSON.stringify("x".repeat(6 * 1024 * 1024 + 100)) }), {
+  const ofBytes = (bytes: number) => JSON.stringify("x".repeat(bytes - 2));
+  t.match(await send({ FunctionName, Payload: ofBytes(6_291_456) }), { StatusCode: 200 });
+  await t.rejects(send({ FunctionName, Payload: ofBytes(6_291_457) }), {
     name: "RequestTooLargeException",
+    message: "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
     $metadata: { httpStatusCode: 413 },
   });
   await t.rejects(
