@@ -155,7 +155,11 @@ export class FunctionUrls {
     if (url.authType === "NONE" && !allowsPublicUrl(lambda)) return FORBIDDEN;
     const body = await readBody(request);
     if (body === undefined)
-      return urlError(413, `Request must be smaller than ${MAX_EVENT_BYTES} bytes`, "RequestTooLargeException");
+      return urlError(
+        413,
+        `Request must be smaller than ${MAX_EVENT_BYTES} bytes`,
+        "RequestTooLargeException",
+      );
     const caller = url.authType === "AWS_IAM" ? await this.#caller(request, body) : undefined;
     const traceId = newTraceId();
     const event = urlEvent({ request, body, requestId, traceId, caller });

@@ -5,7 +5,7 @@ import { get, type IncomingMessage } from "node:http";
 import t, { type Test } from "tap";
 
 import { Rig } from "../support/rig.ts";
-import { Watched } from "../support/live-stub.ts";
+import { project, runsOf, Watched } from "../support/live-stub.ts";
 
 const MB = 1024 * 1024;
 /** What AWS's own errors name of a request and of a response. */
@@ -36,6 +36,7 @@ export const handler = awslambda.streamifyResponse(async (event: any, out: any) 
     if (query.slow !== undefined) console.log("written " + written);
   }
   out.end();
+  if (query.name !== undefined) console.log("wrote all of " + query.name);
 });
 `,
   "src/plain.ts": `export const handler = async ({ bytes }: { bytes: number }) => "x".repeat(bytes - 2);`,
@@ -100,12 +101,53 @@ t.test("300 MB flow through worker, daemon and stub in bounded memory; a torn st
   t.ok(peak.daemon - before.daemon < 120, "the daemon holds no more than a part of it");
   t.ok(peak.stub - before.stub < 120, "nor does the stub");
 
+  const slow = await requested(new URL("?mb=100&slow=yes", url));
+  await read(await requested(new URL("?mb=100", url)), () => {});
+  const written = watched.events
+    .filter((event) => event.type === "invocation.logged")
+    .reduce((most, { text }) => Math.max(most, Number(/^written (\d+)/.exec(text)?.[1] ?? 0)), 0);
+  t.ok(written > 0 && written < 60 * MB, `nobody read, and ${written} bytes were taken from the handler`);
+  t.ok(rssMb(daemon) - before.daemon < 120, "nor are they here");
+  t.equal(await read(slow, (bytes) => (total = bytes)), "whole");
+  t.equal(total, 100 * MB);
+
+  // @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
+  const left = await requested(new URL("?mb=20&name=left", url));
+  left.destroy();
+  const { id: leftId } = await watched.next("invocation.logged", ({ text }) => text === "wrote all of left");
+  await watched.next("invocation.delivered", (event) => event.id === leftId);
+  t.match(
+    await watched.client.call("invocation.get", { id: leftId }),
+    { status: "ok" },
+    "AWS does not tell a function that its URL's caller has left: it runs to its end",
+  );
+
   const torn = await read(await requested(new URL("?mb=20&tornAt=5", url)), (bytes) => (total = bytes));
   t.equal(torn, "cut", "the caller can tell");
   t.ok(total <= 6 * MB, `${total} bytes came before`);
   const { id } = await watched.next("invocation.answered", ({ status }) => status === "error");
   t.match(await watched.client.call("invocation.get", { id }), { status: "error", errorMessage: "torn" });
 });
+
+t.test(
+  "Lambda breaks a stream: the worker that writes it is ended, and history says cancelled",
+  async (t) => {
+    await using made = await project("Stream");
+    const { rig, watched, stub } = made;
+    const event = JSON.stringify({ name: "x", until: `${rig.root}/never` });
+    const posted = await stub.runtime.invoke(event, { leaves: true });
+    t.equal(posted.body.toString(), "begins ");
+    const worker = await watched.next("worker.started", ({ functionName }) => functionName === "Stream");
+    t.match(await watched.next("worker.exited", ({ pid }) => pid === worker.pid), { reason: "stopped" });
+    const { id } = await watched.next("invocation.undelivered");
+    t.match(await watched.client.call("invocation.get", { id }), {
+      status: "undelivered",
+      errorType: "Livedev.Cancelled",
+      errorMessage: /the caller left in the middle of the stream/,
+    });
+    t.same(runsOf(rig), { x: 1 });
+  },
+);
 
 t.test("F25: 6 MB go both ways; one byte over is Lambda's own error, and history says so", async (t) => {
   const { watched } = await live(t);
@@ -114,10 +156,16 @@ t.test("F25: 6 MB go both ways; one byte over is Lambda's own error, and history
     const event = JSON.stringify({ bytes: answer, padding: "" });
     return event.replace('""', JSON.stringify("p".repeat(bytes - event.length)));
   };
-  const fits = await client.call("function.invoke", { functionName: "Plain", event: padded(REQUEST, RESPONSE) });
+  const fits = await client.call("function.invoke", {
+    functionName: "Plain",
+    event: padded(REQUEST, RESPONSE),
+  });
   t.equal(fits.functionError, undefined);
   t.equal(fits.payload.length, RESPONSE);
-  const over = await client.call("function.invoke", { functionName: "Plain", event: padded(100, RESPONSE + 1) });
+  const over = await client.call("function.invoke", {
+    functionName: "Plain",
+    event: padded(100, RESPONSE + 1),
+  });
   t.equal(over.functionError, "Unhandled");
   t.match(JSON.parse(over.payload), { errorType: "Function.ResponseSizeTooLarge" });
   await watched.next("invocation.delivered", ({ requestId }) => requestId === over.requestId);
