@@ -2,7 +2,10 @@
  * A client's breakpoints by URL, which outlive the process that they were set in. Each has an id of ours; in the next
  * process it is set where the same line of the source stands in the code that is loaded there.
  */
-import type { InSource, Program } from "./program.ts";
+import { readFile } from "node:fs/promises";
+
+import { pathOf, type InSource, type Program } from "./program.ts";
+import type { Place } from "./source-map.ts";
 import type { Params } from "./wire.ts";
 
 export type Breakpoint = {
@@ -46,10 +49,20 @@ export class Breakpoints {
   }
 }
 
+/** Where it is set in a source as that stands on the disk; undefined where it names none. */
+export async function sourceNow(params: Params): Promise<InSource | undefined> {
+  const { url } = params;
+  const path = typeof url === "string" ? pathOf(url) : undefined;
+  const text = path === undefined ? undefined : await readFile(path, "utf8").catch(() => undefined);
+  if (path === undefined || text === undefined) return undefined;
+  const place = placeOf(params);
+  return { ...place, path, text: text.split("\n")[place.line] ?? "" };
+}
+
 /** What to ask of a process that runs this program. What is in none of its files is asked as the client asked it. */
 export function paramsFor(breakpoint: Breakpoint, program: Program): Params {
   const { params } = breakpoint;
-  const place = { line: numberOf(params["lineNumber"]), column: numberOf(params["columnNumber"]) };
+  const place = placeOf(params);
   const url = urlFor(params, program);
   // A bundle that stands: V8 knows best.
   if (url !== undefined && program.urls.includes(url)) {
@@ -80,5 +93,10 @@ function urlFor({ url, urlRegex }: Params, program: Program): string | undefined
     return undefined;
   }
 }
+
+const placeOf = (params: Params): Place => ({
+  line: numberOf(params["lineNumber"]),
+  column: numberOf(params["columnNumber"]),
+});
 
 const numberOf = (value: unknown) => (typeof value === "number" ? value : 0);

@@ -127,7 +127,7 @@ async function readMap(file: string): Promise<SourceMapJson | undefined> {
 }
 
 /** Of a file's URL, or of a path as it stands. */
-function pathOf(url: string): string | undefined {
+export function pathOf(url: string): string | undefined {
   if (url.startsWith("/")) return url;
   try {
     return fileURLToPath(url);

@@ -48,6 +48,10 @@ export class RootSession {
     return this.#enabled;
   }
 
+  get open(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
+  }
+
   /** Resolves when the worker may load its code; never rejects. */
   async attach(debuggee: Debuggee): Promise<void> {
     const { functionName, pid, address, file } = debuggee.worker;
@@ -79,10 +83,6 @@ export class RootSession {
       waitingForDebugger: true,
     });
     await child.ready.promise;
-  }
-
-  close(): void {
-    this.#socket.close();
   }
 
   #answer({ id, method, params = {} }: Request): void {
@@ -136,6 +136,6 @@ export class RootSession {
   }
 
   #send(message: object): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.open) this.#socket.send(JSON.stringify(message));
   }
 }

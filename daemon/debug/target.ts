@@ -11,7 +11,7 @@ import type { WebSocket } from "ws";
 
 import { noWorkerToAsk } from "../lib/errors.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
-import { Breakpoints, paramsFor } from "./breakpoints.ts";
+import { Breakpoints, paramsFor, sourceNow } from "./breakpoints.ts";
 import { Channel } from "./channel.ts";
 import type { Debuggee } from "./debuggee.ts";
 import { Program } from "./program.ts";
@@ -43,7 +43,7 @@ export class TargetSession {
   #generation = 0;
   #live: Live | undefined;
   #swapping: Promise<Live | undefined> = Promise.resolve(undefined);
-  /** What came while a new process was being set up. */
+  /** What came while a new process was being set up, or a source read. */
   #held: Request[] | undefined;
   /** It said once that code may run: it does not say so again for each process. */
   #goes = false;
@@ -53,9 +53,7 @@ export class TargetSession {
     this.#socket = socket;
     socket.on("message", (data) => {
       const request = asRequest(data);
-      if (request === undefined) return;
-      if (this.#held === undefined) this.#answer(request);
-      else this.#held.push(request);
+      if (request !== undefined) this.#take(request);
     });
     socket.once("close", () => this.#live?.channel.close());
   }
@@ -104,13 +102,13 @@ export class TargetSession {
     return live;
   }
 
+  get open(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
+  }
+
   /** It did not say that code may run, and is not asked again. */
   goesAlways(): void {
     this.#goes = true;
-  }
-
-  close(): void {
-    this.#socket.close();
   }
 
   async #setUp({ channel, program }: Live): Promise<void> {
@@ -126,7 +124,7 @@ export class TargetSession {
   #release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const request of held) this.#answer(request);
+    for (const request of held) this.#take(request);
   }
 
   /** No process is behind it now. */
@@ -138,6 +136,11 @@ export class TargetSession {
   }
 
   // ---- from the client
+
+  #take(request: Request): void {
+    if (this.#held === undefined) this.#answer(request);
+    else this.#held.push(request);
+  }
 
   #answer(request: Request): void {
     const { id, method, params = {} } = request;
@@ -182,24 +185,34 @@ export class TargetSession {
   }
 
   async #setBreakpoint(id: number, params: Params): Promise<void> {
-    const breakpoint = this.#breakpoints.add(params);
     const live = this.#live;
+    if (live === undefined) return this.#setAlone(id, params);
+    const breakpoint = this.#breakpoints.add(params);
+    const reply = await live.channel.ask("Debugger.setBreakpointByUrl", paramsFor(breakpoint, live.program));
+    if (reply.error !== undefined) {
+      this.#breakpoints.remove(breakpoint.id);
+      return this.#send({ id, error: reply.error });
+    }
     let result: Params = { locations: [] };
-    if (live !== undefined) {
-      const reply = await live.channel.ask(
-        "Debugger.setBreakpointByUrl",
-        paramsFor(breakpoint, live.program),
-      );
-      if (reply.error !== undefined) {
-        this.#breakpoints.remove(breakpoint.id);
-        return this.#send({ id, error: reply.error });
-      }
-      if (this.#live === live) {
-        breakpoint.real = textIn(reply.result, "breakpointId");
-        result = withGeneration(reply.result, live.generation) as Params;
-      }
+    if (this.#live === live) {
+      breakpoint.real = textIn(reply.result, "breakpointId");
+      result = withGeneration(reply.result, live.generation) as Params;
     }
     this.#send({ id, result: { ...result, breakpointId: breakpoint.id } });
+  }
+
+  /** Without a process. Its line is that of the file as it stands now: what comes may run a later save. */
+  async #setAlone(id: number, params: Params): Promise<void> {
+    this.#held = [];
+    const work = this.#swapping.then(async () => {
+      const breakpoint = this.#breakpoints.add(params);
+      breakpoint.source = await sourceNow(params);
+      this.#send({ id, result: { locations: [], breakpointId: breakpoint.id } });
+      this.#release();
+      return undefined;
+    });
+    this.#swapping = work;
+    await work;
   }
 
   async #removeBreakpoint({ id, method, params = {} }: Request): Promise<void> {
@@ -242,7 +255,7 @@ export class TargetSession {
   }
 
   #send(message: object): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.open) this.#socket.send(JSON.stringify(message));
   }
 }
 

@@ -18,6 +18,7 @@ type Waiting = {
 };
 
 export class Cdp {
+  readonly url: string;
   readonly #socket: WebSocket;
   readonly #replies = new Map<number, { resolve(result: Params): void; reject(error: Error): void }>();
   readonly #events: { readonly method: string; readonly params: Params }[] = [];
@@ -31,7 +32,7 @@ export class Cdp {
       socket.once("open", resolve);
       socket.once("error", reject);
     });
-    return new Cdp(socket);
+    return new Cdp(socket, url);
   }
 
   /** The function's target, as `/json/list` names it; where it is not listed yet, asked again. */
@@ -42,7 +43,8 @@ export class Cdp {
     return Cdp.open(found.webSocketDebuggerUrl);
   }
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, url: string) {
+    this.url = url;
     this.#socket = socket;
     socket.on("message", (data) => this.#take(JSON.parse((data as Buffer).toString())));
     socket.once("close", () => (this.closed = true));

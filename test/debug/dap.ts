@@ -23,6 +23,7 @@ export type Breakpoints = Readonly<Record<string, readonly number[]>>;
 
 export class Dap {
   readonly #process: ChildProcess;
+  readonly #closed: Promise<unknown>;
   readonly #port: number;
   readonly #sessions = new Set<DapSession>();
   readonly #stops: Stop[] = [];
@@ -30,12 +31,11 @@ export class Dap {
   breakpoints: Breakpoints = {};
   exceptions: readonly string[] = [];
 
-  /** With one root session that is attached to this port of ours. */
+  /** With one root session, attached as `.vscode/launch.json` says, to this port or address in the place of its own. */
   static async open(options: {
-    port: number;
+    launch: string;
+    where: { readonly port: number } | { readonly websocketAddress: string };
     cwd: string;
-    breakpoints?: Breakpoints;
-    exceptions?: readonly string[];
   }): Promise<Dap> {
     const child = spawn(process.execPath, [JS_DEBUG, "0", "127.0.0.1"], {
       stdio: ["ignore", "pipe", "inherit"],
@@ -49,28 +49,23 @@ export class Dap {
       });
     });
     const dap = new Dap(child, port);
-    dap.breakpoints = options.breakpoints ?? {};
-    dap.exceptions = options.exceptions ?? [];
+    const launch = JSON.parse(options.launch.replaceAll("${workspaceFolder}", options.cwd)) as Body;
+    const [configuration] = launch["configurations"];
+    // By its own address alone.
+    if ("websocketAddress" in options.where) delete configuration.port;
+    // What VS Code fills in by itself: js-debug's own name for `node`, and the folder.
     await dap.session("attach", {
+      ...configuration,
+      ...options.where,
       type: "pwa-node",
-      request: "attach",
-      name: "livedev",
-      address: "127.0.0.1",
-      port: options.port,
       cwd: options.cwd,
-      restart: true,
-      attachExistingChildren: false,
-      autoAttachChildProcesses: false,
-      pauseForSourceMap: true,
-      outFiles: [`${options.cwd}/.livedev/**/build/**/*.{cjs,mjs}`],
-      resolveSourceMapLocations: [`${options.cwd}/**`, "!**/node_modules/**"],
-      timeout: 30_000,
     });
     return dap;
   }
 
   private constructor(child: ChildProcess, port: number) {
     this.#process = child;
+    this.#closed = new Promise((resolve) => child.once("close", resolve));
     this.#port = port;
   }
 
@@ -119,7 +114,7 @@ export class Dap {
     const launched = session.ask(request, configuration);
     await initialized;
     for (const [path, lines] of Object.entries(this.breakpoints)) await session.setBreakpoints(path, lines);
-    await session.ask("setExceptionBreakpoints", { filters: this.exceptions });
+    await session.setExceptions(this.exceptions);
     await session.ask("configurationDone");
     await launched;
     return session;
@@ -131,9 +126,14 @@ export class Dap {
     await Promise.all([...this.#sessions].map((session) => session.setBreakpoints(path, lines)));
   }
 
+  async setExceptions(filters: readonly string[]): Promise<void> {
+    this.exceptions = filters;
+    await Promise.all([...this.#sessions].map((session) => session.setExceptions(filters)));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill("SIGKILL");
-    await new Promise((resolve) => this.#process.once("close", resolve));
+    await this.#closed;
   }
 }
 
@@ -177,6 +177,10 @@ export class DapSession {
     const breakpoints = lines.map((line) => ({ line }));
     // A session that ends meanwhile has none.
     await this.ask("setBreakpoints", { source: { path }, breakpoints }).catch(() => undefined);
+  }
+
+  async setExceptions(filters: readonly string[]): Promise<void> {
+    await this.ask("setExceptionBreakpoints", { filters }).catch(() => undefined);
   }
 
   /** Where it stands: `src/api.ts:12`. */
