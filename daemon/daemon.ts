@@ -501,12 +501,25 @@ export class Daemon {
 
   async #close(reason: string, restarting: boolean, hurry: AbortSignal): Promise<void> {
     this.#log.info({ reason }, "stopping");
+    const back = restarting ? undefined : this.#putTimeoutsBack(hurry);
     if (!restarting) this.#forgetLive();
     await this.#invocations.drain(this.#drainMs, restarting ? "restarting" : "stopping", hurry);
+    await back;
     await this.#bridge.goodbye(restarting ? "restarting" : "stopping");
     this.store.record({ type: "daemon.stopped", epoch: this.epoch, reason });
     await this.#scope.close();
     this.#log.info("stopped");
+  }
+
+  /** Those that were raised for debugging. Where AWS does not answer in time, the next `livedevd start` does it. */
+  async #putTimeoutsBack(hurry: AbortSignal): Promise<void> {
+    if (!this.#debugging.maxTimeout) return;
+    const over = AbortSignal.any([hurry, AbortSignal.timeout(this.#drainMs)]);
+    try {
+      await untilAborted(this.#debugging.off(), over);
+    } catch (error) {
+      this.#log.warn({ reason: messageOf(error) }, "deployed time-outs are still raised");
+    }
   }
 
   /** Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on. */

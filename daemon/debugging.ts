@@ -3,16 +3,18 @@
  * and need not know whether it does.
  */
 import type { WantedApp } from "../proto/app.ts";
-import type { RpcResult } from "../proto/rpc.ts";
+import type { RpcParams, RpcResult } from "../proto/rpc.ts";
 
 import { Debug, type DebugOptions } from "./debug/debug.ts";
 
 /** `off`, and not absent: what was kept before is replaced by it. */
-export type KeptDebugging = { readonly port: number; readonly maxTimeout: boolean } | undefined;
+export type KeptDebugging =
+  | { readonly port: number; readonly maxTimeout: boolean; readonly tokenOnly: boolean }
+  | undefined;
 
 type Status = RpcResult<"debug.status">;
 
-export type DebuggingOptions = Omit<DebugOptions, "port"> & {
+export type DebuggingOptions = Omit<DebugOptions, "port" | "tells"> & {
   /** As an earlier daemon had it that was killed. */
   readonly kept: KeptDebugging;
   keep(debugging: KeptDebugging): void;
@@ -29,6 +31,7 @@ export class Debugging implements AsyncDisposable {
   readonly #options: DebuggingOptions;
   #debug: Debug | undefined;
   #maxTimeout: boolean;
+  #tokenOnly: boolean;
   /** One switch at a time. */
   #switching: Promise<unknown> = Promise.resolve();
 
@@ -41,12 +44,25 @@ export class Debugging implements AsyncDisposable {
   private constructor(options: DebuggingOptions) {
     this.#options = options;
     this.#maxTimeout = options.kept?.maxTimeout ?? false;
+    this.#tokenOnly = options.kept?.tokenOnly ?? false;
+  }
+
+  /** Whether deployed time-outs are raised. */
+  get maxTimeout(): boolean {
+    return this.#maxTimeout;
   }
 
   get status(): Status {
     if (this.#debug === undefined) return { state: "off" };
-    const { workers, ...status } = this.#debug.status;
-    return { state: "on", ...status, workers: [...workers], maxTimeout: this.#maxTimeout };
+    const { workers, targets, ...status } = this.#debug.status;
+    return {
+      state: "on",
+      ...status,
+      workers: [...workers],
+      targets: [...targets],
+      maxTimeout: this.#maxTimeout,
+      tokenOnly: this.#tokenOnly,
+    };
   }
 
   attachedTo(functionName: string): ReturnType<Debug["attachedTo"]> {
@@ -54,8 +70,13 @@ export class Debugging implements AsyncDisposable {
   }
 
   /** @throws LivedevError where time-outs cannot be raised; debugging is on all the same. */
-  on({ port, maxTimeout = this.#maxTimeout }: { port?: number; maxTimeout?: boolean }): Promise<Status> {
+  on({
+    port,
+    maxTimeout = this.#maxTimeout,
+    tokenOnly = this.#tokenOnly,
+  }: RpcParams<"debug.on">): Promise<Status> {
     return this.#switch(async () => {
+      this.#tokenOnly = tokenOnly;
       if (this.#debug === undefined || (port !== undefined && port !== this.#debug.port)) {
         await this.#close();
         await this.#open(port ?? PORT);
@@ -67,6 +88,7 @@ export class Debugging implements AsyncDisposable {
   off(): Promise<Status> {
     return this.#switch(async () => {
       await this.#close();
+      this.#tokenOnly = false;
       this.#options.keep(undefined);
       await this.#timeouts(false);
     });
@@ -92,7 +114,7 @@ export class Debugging implements AsyncDisposable {
   }
 
   async #open(port: number): Promise<void> {
-    this.#debug = await Debug.open({ ...this.#options, port });
+    this.#debug = await Debug.open({ ...this.#options, port, tells: () => !this.#tokenOnly });
   }
 
   async #close(): Promise<void> {
@@ -105,7 +127,9 @@ export class Debugging implements AsyncDisposable {
   async #timeouts(max: boolean): Promise<void> {
     const changed = this.#maxTimeout !== max;
     this.#maxTimeout = max;
-    if (this.#debug !== undefined) this.#options.keep({ port: this.#debug.port, maxTimeout: max });
+    if (this.#debug !== undefined) {
+      this.#options.keep({ port: this.#debug.port, maxTimeout: max, tokenOnly: this.#tokenOnly });
+    }
     if (changed) await this.#options.onTimeouts();
   }
 }

@@ -44,11 +44,7 @@ export function methods(daemon: Daemon): MethodTable {
       return { pid: process.pid };
     },
 
-    "debug.on": ({ port, maxTimeout }) =>
-      daemon.debugging.on({
-        ...(port !== undefined && { port }),
-        ...(maxTimeout !== undefined && { maxTimeout }),
-      }),
+    "debug.on": (params) => daemon.debugging.on(params),
 
     "debug.off": () => daemon.debugging.off(),
 

@@ -203,6 +203,15 @@ const debugging = z.discriminatedUnion("state", [
     port: z.int(),
     waiting: z.string().optional().describe("Why the port does not listen yet; tried until it does."),
     maxTimeout: z.boolean().describe("Whether deployed time-outs are raised meanwhile."),
+    tokenOnly: z
+      .boolean()
+      .describe("Whether the port names no addresses: who has none from here cannot attach."),
+    websocketAddress: z
+      .string()
+      .describe(
+        "Of all workers, as js-debug's `websocketAddress` takes it. The token in it stays over restarts.",
+      ),
+    targets: z.array(z.object({ functionName: z.string(), websocketAddress: z.string() })),
     sessions: z.int().describe("Debuggers that are attached."),
     workers: z.array(z.object({ functionName: z.string(), pid: z.int(), paused: z.boolean() })),
   }),
@@ -398,6 +407,10 @@ export const RPC = {
         .boolean()
         .optional()
         .describe("Raises the deployed functions' time-outs to what AWS allows, until debugging is off."),
+      tokenOnly: z
+        .boolean()
+        .optional()
+        .describe("Whether the port keeps its addresses, and their tokens, to itself."),
     }),
     result: debugging,
   },

@@ -15,12 +15,14 @@ import { codeOf, debuggerSilent, debugPortInUse, messageOf, waitsForDebugged } f
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
 import { Debuggee, type DebuggeeOptions, type Inspected } from "./debuggee.ts";
-import { Endpoint } from "./endpoint.ts";
+import { addressOf, Endpoint } from "./endpoint.ts";
 import { RootSession } from "./root.ts";
 import { TargetSession } from "./target.ts";
 
 export type DebugOptions = DebuggeeOptions & {
   readonly port: number;
+  /** Whether the port names its addresses to who asks it; they are in the status too. */
+  readonly tells: () => boolean;
   /** What the targets' ids are made of, so that they are the same after a restart, and nobody guesses them. */
   readonly secret: Uint8Array;
   /** The functions that there are, and where their handlers lie. */
@@ -39,6 +41,9 @@ export type DebugStatus = {
   readonly port: number;
   /** Why the port does not listen yet. */
   readonly waiting?: string;
+  /** Of the root: whoever knows it may attach. */
+  readonly websocketAddress: string;
+  readonly targets: readonly { readonly functionName: string; readonly websocketAddress: string }[];
   readonly sessions: number;
   readonly workers: readonly {
     readonly functionName: string;
@@ -87,7 +92,13 @@ export class Debug implements AsyncDisposable {
     return {
       port: this.port,
       ...(this.#waiting !== undefined && { waiting: this.#waiting }),
-      sessions: this.#enabledRoots().length + this.#targets.size,
+      websocketAddress: addressOf(this.port, this.#id("root")),
+      targets: this.#options.functions().map(({ name }) => ({
+        functionName: name,
+        websocketAddress: addressOf(this.port, this.#targetId(name)),
+      })),
+      // One that says goodbye is none any more.
+      sessions: [...this.#enabledRoots(), ...this.#targets].filter(({ open }) => open).length,
       workers: [...this.#debuggees].map(({ worker: { functionName, pid }, paused }) => ({
         functionName,
         pid,
@@ -124,13 +135,13 @@ export class Debug implements AsyncDisposable {
   }
 
   async #tryToListen(): Promise<void> {
-    const { port, functions, onRefused, log } = this.#options;
+    const { port, functions, tells, onRefused, log } = this.#options;
     try {
       const endpoint = await Endpoint.open({
         port,
         root: () => this.#id("root"),
-        targets: () =>
-          functions().map(({ name, url }) => ({ id: this.#id(`function ${name}`), title: name, url })),
+        tells,
+        targets: () => functions().map(({ name, url }) => ({ id: this.#targetId(name), title: name, url })),
         connect: (id, socket) => this.#connect(id, socket),
         onRefused,
         log,
@@ -155,7 +166,7 @@ export class Debug implements AsyncDisposable {
       socket.once("close", () => this.#left(() => this.#roots.delete(root)));
       return true;
     }
-    const found = this.#options.functions().find(({ name }) => this.#id(`function ${name}`) === id);
+    const found = this.#options.functions().find(({ name }) => this.#targetId(name) === id);
     if (found === undefined) return false;
     const target = new TargetSession(found.name, socket);
     this.#targets.add(target);
@@ -194,6 +205,10 @@ export class Debug implements AsyncDisposable {
 
   #targetsOf(functionName: string): TargetSession[] {
     return [...this.#targets].filter((target) => target.functionName === functionName);
+  }
+
+  #targetId(functionName: string): string {
+    return this.#id(`function ${functionName}`);
   }
 
   #id(what: string): string {

@@ -17,6 +17,8 @@ export type Listed = { readonly id: string; readonly title: string; readonly url
 export type EndpointOptions = {
   readonly port: number;
   readonly root: () => string;
+  /** Whether who asks is told where to attach; otherwise only who knows. */
+  readonly tells: () => boolean;
   readonly targets: () => readonly Listed[];
   /** False where nothing has this id. */
   readonly connect: (id: string, socket: WebSocket) => boolean;
@@ -27,6 +29,8 @@ export type EndpointOptions = {
 /** A debugger sends scripts and gets heap snapshots; nobody else gets so far. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 const DEVTOOLS = "devtools://devtools";
+
+export const addressOf = (port: number, id: string) => `ws://127.0.0.1:${port}/${id}`;
 
 export class Endpoint implements AsyncDisposable {
   readonly port: number;
@@ -68,13 +72,14 @@ export class Endpoint implements AsyncDisposable {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
     if (await this.#refuses(request)) return void response.writeHead(403).end();
-    const { root, targets } = this.#options;
+    const { root, targets, tells } = this.#options;
+    if (!tells()) return void response.writeHead(404).end();
     switch (new URL(request.url ?? "/", "http://localhost").pathname) {
       case "/json/version":
         return json(response, {
           Browser: `node.js/${process.version}`,
           "Protocol-Version": "1.1",
-          webSocketDebuggerUrl: `ws://${this.#address}/${root()}`,
+          webSocketDebuggerUrl: addressOf(this.port, root()),
         });
       case "/json":
       case "/json/list":
@@ -82,12 +87,12 @@ export class Endpoint implements AsyncDisposable {
           response,
           targets().map(({ id, title, url }) => ({
             description: "livedev function",
-            devtoolsFrontendUrl: `devtools://devtools/bundled/js_app.html?experiments=true&v8only=true&ws=${this.#address}/${id}`,
+            devtoolsFrontendUrl: `devtools://devtools/bundled/js_app.html?experiments=true&v8only=true&ws=${addressOf(this.port, id).slice("ws://".length)}`,
             id,
             title,
             type: "node",
             url,
-            webSocketDebuggerUrl: `ws://${this.#address}/${id}`,
+            webSocketDebuggerUrl: addressOf(this.port, id),
           })),
         );
       default:
@@ -118,10 +123,6 @@ export class Endpoint implements AsyncDisposable {
   #refused(reason: string, { headers }: IncomingMessage): void {
     this.#options.onRefused(reason);
     this.#options.log.warn({ host: headers.host, origin: headers.origin, reason }, "a debugger was refused");
-  }
-
-  get #address(): string {
-    return `127.0.0.1:${this.port}`;
   }
 }
 
