@@ -316,6 +316,52 @@ export const waitTimedOut = (after: string, instead: readonly string[]) =>
     "`livedev status` says more; --timeout waits longer.",
   );
 
+// ---- debugging
+
+export const debuggerFailed = (reason: string) =>
+  new LivedevError("debug.failed", `livedevd's port for debuggers says: ${reason}.`);
+
+export const debugPortTaken = () =>
+  new LivedevError(
+    "debug.portTaken",
+    "The port for debuggers is not free, so nothing can be attached to.",
+    "`livedev debug status` says which it is; `livedev debug on --port` opens another.",
+  );
+
+export const breakMissing = () =>
+  new LivedevError(
+    "cli.usage",
+    "Where should it stop?",
+    "Name a function and a line: livedev debug MyApi --break src/api.ts:12; or on, off, status.",
+  );
+
+export const noSuchSource = (file: string) =>
+  new LivedevError("debug.noFile", `There is no file ${file}, neither here nor in the project.`);
+
+export const lineMissing = (file: string, line: number, lines: number) =>
+  new LivedevError("debug.noLine", `${file} has no line ${line}: it has ${lines}.`);
+
+export const sourceElsewhere = (file: string, functionName: string) =>
+  new LivedevError(
+    "debug.notBundled",
+    `${file} is not part of ${functionName}: nothing would ever stop there.`,
+    "Name a file that its handler imports.",
+  );
+
+export const noCodeAt = (place: string) =>
+  new LivedevError(
+    "debug.noCode",
+    `Nothing can stop at ${place}: no code follows there.`,
+    "Name a line with a statement.",
+  );
+
+export const breakNotReached = (functionName: string, places: readonly string[], after: string) =>
+  new LivedevError(
+    "debug.timeout",
+    `No invocation of ${functionName} came to ${places.join(" or ")} within ${after}.`,
+    "--timeout waits longer.",
+  );
+
 // ---- history
 
 export const noDaemonLog = (file: string) =>

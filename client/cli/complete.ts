@@ -46,8 +46,14 @@ async function candidatesFor(
   if (name === "help") return words.length === 0 ? commands(program) : [];
   const command = program.commands.find((one) => one.name() === name);
   if (command === undefined || words.includes("--")) return [];
-  // `cloud`, `state`, `secret` hold commands of their own.
-  if (command.commands.length > 0) return candidatesFor(command, words, current);
+  // `cloud`, `state`, `secret` hold commands of their own; `debug` takes a function's name in their place, too.
+  const [first] = words;
+  if (command.commands.length > 0 && first === undefined && !current.startsWith("-")) {
+    const argument = command.registeredArguments[0]?.name() ?? "";
+    return [...commands(command), ...(await values(argument, undefined, {}, current))];
+  }
+  if (command.commands.some((one) => one.name() === first) || first === "help")
+    return candidatesFor(command, words, current);
   const { pending, place, given } = read(command, words);
   if (pending !== undefined) return values(pending.attributeName(), pending.argChoices, given, current);
   if (current.startsWith("-")) return options(command);

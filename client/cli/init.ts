@@ -51,6 +51,7 @@ function write(project: string): string[] {
     "src/api.ts": HANDLER,
     "tsconfig.json": TSCONFIG,
     "package.json": packageJson(name),
+    ".vscode/launch.json": LAUNCH,
   };
   const made: string[] = [];
   for (const [file, content] of Object.entries(files)) {
@@ -126,6 +127,27 @@ const TSCONFIG = `{
     "skipLibCheck": true
   },
   "include": ["livedev.config.ts", "livedev-env.d.ts", "src"]
+}
+`;
+
+/** As docs/debugging.md has it. VS Code's debugger attaches to what `livedevd start --inspect` opens. */
+const LAUNCH = `{
+  "version": "0.2.0",
+  "configurations": [
+    {
+      "name": "livedev",
+      "type": "node",
+      "request": "attach",
+      "address": "127.0.0.1",
+      "port": 9229,
+      "restart": true,
+      "attachExistingChildren": false,
+      "autoAttachChildProcesses": false,
+      "pauseForSourceMap": true,
+      "outFiles": ["\${workspaceFolder}/.livedev/**/build/**/*.{cjs,mjs}"],
+      "resolveSourceMapLocations": ["\${workspaceFolder}/**", "!**/node_modules/**"]
+    }
+  ]
 }
 `;
 

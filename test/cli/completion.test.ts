@@ -65,6 +65,9 @@ t.test("commands, options, values and functions, each in its place", async (t) =
   t.same(await complete("cloud", "start", "--p"), ["--project", "--port"]);
   t.same(await complete("state", ""), ["export", "import", "help"]);
   t.same(await complete("state", "import", "x"), [":files"]);
+  t.same(await complete("debug", ""), ["on", "off", "status", "help", "MyApi", "MyQueue", "Other"]);
+  t.same(await complete("debug", "on", "--to"), ["--token"]);
+  t.same(await complete("debug", "MyApi", "--f"), ["--follow"]);
   t.same(await complete("replay", "1"), ["12"]);
   t.same(await complete("history", "--status", "ok,e"), ["ok,error", "ok,expired"]);
   t.same(await complete("history", "--g"), []);
