@@ -27,14 +27,15 @@ if [ ! -d "$parts/sst/node_modules/sst" ]; then
 fi
 export LIVEDEV_SST="$parts/sst/node_modules/sst"
 
-# The packages of examples/web's frontends, and Go for its service: its test runs the example with them.
-for frontend in web docs; do
-  if ! cmp -s "examples/web/$frontend/package.json" "$parts/web/$frontend/package.json" || [ ! -d "$parts/web/$frontend/node_modules" ]; then
-    mkdir -p "$parts/web/$frontend" && cp "examples/web/$frontend/package.json" "$parts/web/$frontend/"
-    (cd "$parts/web/$frontend" && npm install --silent --no-audit --no-fund)
+# The packages of the examples, and Go for a service: their tests run them with these.
+for example in web/web web/docs databases; do
+  if ! cmp -s "examples/$example/package.json" "$parts/$example/package.json" || [ ! -d "$parts/$example/node_modules" ]; then
+    mkdir -p "$parts/$example" && cp "examples/$example/package.json" "$parts/$example/"
+    (cd "$parts/$example" && npm install --silent --no-audit --no-fund)
   fi
 done
 export LIVEDEV_WEB="$parts/web"
+export LIVEDEV_DATABASES="$parts/databases"
 export GOCACHE="$parts/go-cache"
 
 # VS Code's debugger for JavaScript, without VS Code: its debug adapter lies in this package.

@@ -184,6 +184,8 @@ function read<Schema extends z.ZodType<{ vpc?: WantedPlacement | undefined; dev?
 }
 
 type Local = {
+  readonly host: string;
+  readonly port: number;
   readonly command?: string | undefined;
   readonly directory: string;
   readonly autostart: boolean;
@@ -208,12 +210,14 @@ function whole(
 
 function localProcess(
   { name, kind }: WantedDatabase,
-  { command, directory, autostart, title = name }: Local & { readonly command: string },
+  { host, port, command, directory, autostart, title = name }: Local & { readonly command: string },
 ): WantedProcess {
+  const url = `${kind === "aws.Postgres" ? "postgresql" : "redis"}://${host}:${port}`;
   return {
     name,
     kind,
-    dev: { command, directory, autostart, title },
+    // It is ready when its port answers.
+    dev: { command, directory, autostart, title, url },
     environment: {},
     link: [],
     permissions: [],

@@ -212,7 +212,13 @@ t.test(
       {
         name: "Db",
         kind: "aws.Postgres",
-        dev: { command: "docker compose up db", directory: "db", autostart: true, title: "Db" },
+        dev: {
+          command: "docker compose up db",
+          directory: "db",
+          autostart: true,
+          title: "Db",
+          url: "postgresql://localhost:5433",
+        },
         environment: {},
         link: [],
         permissions: [],

@@ -17,6 +17,7 @@ import {
   redisMissing,
 } from "../support/parts.ts";
 import { Rig } from "../support/rig.ts";
+import { rotate, Talk } from "../support/talk.ts";
 
 const rig = Rig.open();
 t.teardown(() => rig[Symbol.asyncDispose]());
@@ -69,6 +70,12 @@ export const handler = async ({ item }) => {
   const said = await redis(Resource.Cache, ["SET", "last", item], ["GET", "last"]);
   return { count: Number(sql("select count(*) from items")), last: said.split("\\r\\n").at(-3), types: [typeof port, typeof Resource.Cache.port] };
 };
+`;
+
+const WHO_PY = `
+import boto3, json
+arn = boto3.client("sts").get_caller_identity()["Arn"]
+print(json.dumps({"arn": arn, "key": boto3._get_default_session().get_credentials().access_key}))
 `;
 
 async function freePort(): Promise<number> {
@@ -141,7 +148,7 @@ t.test("a real PostgreSQL and a real Redis are used through links", { skip }, as
 
   rig.save("livedev.config.ts", config(ports));
   rig.save("src/api.js", API);
-  rig.save("who.py", `import boto3\nprint(boto3.client("sts").get_caller_identity()["Arn"])\n`);
+  rig.save("who.py", WHO_PY);
   await rig.start();
   await rig.run("livedev.js", ["secret", "set", "DbPassword"], "of the database");
   const invoke = async (item: string) => {
@@ -152,22 +159,20 @@ t.test("a real PostgreSQL and a real Redis are used through links", { skip }, as
   t.strictSame(await invoke("book"), { count: 1, last: "book", types });
   t.strictSame(await invoke("lamp"), { count: 2, last: "lamp", types });
 
-  const asked = await rig.livedev(
-    "run",
-    "--as",
-    "MyApi",
-    "--",
-    PSQL,
-    "-XAt",
-    "-c",
-    "select name from items",
-    "-c",
-    `\\! ${PYTHON} who.py`,
-  );
+  const psql = new Talk(rig, ["--as", "MyApi", "--", PSQL, "-XAt"]);
+  t.equal(await psql.say("select count(*) from items;"), "2");
+  const who = async () => JSON.parse(await psql.say(`\\! ${PYTHON} who.py`)) as { arn: string; key: string };
+  const before = await who();
   t.match(
-    asked.stdout,
-    /^book\nlamp\narn:aws:sts::\d+:assumed-role\/shop-dev-MyApi\/shop-dev-MyApi\n$/,
-    `psql, and what it starts, is the function\n${asked.stderr}`,
+    before.arn,
+    /^arn:aws:sts::\d+:assumed-role\/shop-dev-MyApi\/shop-dev-MyApi$/,
+    "not the developer's",
   );
+  await rotate(rig, "MyApi", "--event", `{ "item": "pen" }`);
+  t.equal(await psql.say("select count(*) from items;"), "3");
+  const after = await who();
+  t.equal(after.arn, before.arn);
+  t.not(after.key, before.key, "the same psql, with other credentials");
+  t.equal(await psql.end(), 0);
   t.match((await rig.livedev("env", "--as", "MyApi")).stdout, /^PGPASSWORD='«sealed»'$/m);
 });

@@ -1,6 +1,5 @@
 /** `livedev run` and `livedev env`: a command with the app's links, or as one of its functions. */
-import { UpdateFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
@@ -9,6 +8,7 @@ import t from "tap";
 
 import { PYTHON, pythonMissing } from "../support/parts.ts";
 import { Rig, ROOT, type Finished } from "../support/rig.ts";
+import { ended, rotate, Talk } from "../support/talk.ts";
 
 const config = (colour = "red") => `
 import { $config, aws, Secret } from "livedev";
@@ -73,51 +73,12 @@ const who = ({ code, stdout, stderr }: Finished): Who => {
   return JSON.parse(stdout) as Who;
 };
 
-/** A program that answers lines. */
-class Talk {
-  readonly child: ChildProcess;
-  #text = "";
-  #wake = () => {};
-  #stderr = "";
-
-  constructor(args: readonly string[]) {
-    this.child = rig.spawn("livedev.js", ["run", ...args]);
-    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-      this.#text += text;
-      this.#wake();
-    });
-    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
-    this.child.on("exit", () => this.#wake());
-  }
-
-  async line(): Promise<string> {
-    for (;;) {
-      const [, line, rest] = /^([^\n]*)\n(.*)$/s.exec(this.#text) ?? [];
-      if (line !== undefined) {
-        this.#text = rest ?? "";
-        return line;
-      }
-      if (this.child.exitCode !== null) throw new Error(`It ended: ${this.#stderr}`);
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-
+/** A program that says who it is. */
+class WhoTalk extends Talk {
   async ask(): Promise<Who> {
-    this.child.stdin?.write("?\n");
-    return JSON.parse(await this.line()) as Who;
-  }
-
-  async end(): Promise<number | null> {
-    this.child.stdin?.end();
-    return ended(this.child);
+    return JSON.parse(await super.say("?")) as Who;
   }
 }
-
-const ended = (child: ChildProcess) =>
-  new Promise<number | null>((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once("exit", (code) => resolve(code));
-  });
 
 t.test("without a session there is no stub, and --as is refused in a sentence", async (t) => {
   const { code, stderr } = await run(["--as", "MyApi", "--", "true"]);
@@ -142,11 +103,11 @@ async function overARotation(
   t: { match: Function; not: Function; equal: Function },
   args: readonly string[],
 ) {
-  const talk = new Talk(args);
+  const talk = new WhoTalk(rig, args);
   const before = await talk.ask();
   t.match(before, { arn: AS_FUNCTION, bucket: /^shop-dev-files-/, colour: "red" });
   t.match(before.key, /^ASIA/);
-  await rotate();
+  await rotate(rig, "MyApi");
   // The JavaScript SDK renews them behind a call that it makes with the old ones.
   await talk.ask();
   const after = await talk.ask();
@@ -154,26 +115,6 @@ async function overARotation(
   t.not(after.key, before.key, "the same program has other credentials now");
   t.equal(await talk.end(), 0);
   return before;
-}
-
-/** A change of the function lets its sandboxes go; the next has credentials of its own. */
-async function rotate() {
-  const cloud = JSON.parse((await rig.livedev("env", "--reveal", "--json")).stdout) as Record<string, string>;
-  const lambda = new LambdaClient({
-    region: cloud["AWS_REGION"] ?? "",
-    endpoint: cloud["AWS_ENDPOINT_URL"] ?? "",
-    credentials: {
-      accessKeyId: cloud["AWS_ACCESS_KEY_ID"] ?? "",
-      secretAccessKey: cloud["AWS_SECRET_ACCESS_KEY"] ?? "",
-    },
-  });
-  const FunctionName = "shop-dev-MyApi";
-  await lambda.send(
-    new UpdateFunctionConfigurationCommand({ FunctionName, Description: String(Math.random()) }),
-  );
-  lambda.destroy();
-  const { code, stderr } = await rig.livedev("invoke", "MyApi");
-  if (code !== 0) throw new Error(stderr);
 }
 
 t.test("a tsx script runs as the function, over a rotation of its credentials", async (t) => {
@@ -190,7 +131,7 @@ t.test(
 );
 
 t.test("a restart of the daemon is not noticed by what runs", async (t) => {
-  const talk = new Talk(["--as", "MyApi", "--", "tsx", "who.mts"]);
+  const talk = new WhoTalk(rig, ["--as", "MyApi", "--", "tsx", "who.mts"]);
   t.match(await talk.ask(), { arn: AS_FUNCTION });
   t.equal((await rig.livedevd("restart")).code, 0);
   t.match(await talk.ask(), { arn: AS_FUNCTION });
@@ -239,12 +180,13 @@ t.test("the command's flags, its exit code and its signals are its own", async (
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const) {
-    const talk = new Talk(node("console.log('up'); setInterval(() => {}, 1000)"));
+    const talk = new Talk(rig, node("console.log('up'); setInterval(() => {}, 1000)"));
     t.equal(await talk.line(), "up");
     talk.child.kill(signal);
     t.equal(await ended(talk.child), code, signal);
   }
   const heeds = new Talk(
+    rig,
     node("process.on('SIGTERM', () => process.exit(5)); console.log('up'); setInterval(() => {}, 1000)"),
   );
   await heeds.line();
@@ -317,7 +259,7 @@ t.test("livedev env prints the same, redacted, in three formats", async (t) => {
 
 t.test("--watch starts the command again when a secret, a variable or a link is another", async (t) => {
   const say = `const { value } = JSON.parse(process.env.SST_RESOURCE_StripeKey); console.log(process.env.COLOUR, value); setInterval(() => {}, 1000)`;
-  const talk = new Talk(["--as", "MyApi", "--watch", "--", process.execPath, "-e", say]);
+  const talk = new Talk(rig, ["--as", "MyApi", "--watch", "--", process.execPath, "-e", say]);
   t.equal(await talk.line(), "red planted walrus");
   await rig.run("livedev.js", ["secret", "set", "StripeKey"], "another");
   t.equal(await talk.line(), "red another");

@@ -43,6 +43,14 @@ export const redisMissing = missing(REDIS_SERVER, "Redis");
 export const TMUX = program("tmux");
 export const tmuxMissing = missing(TMUX, "tmux");
 
+/** The packages of examples/databases. */
+export const DATABASES = join(
+  process.env["LIVEDEV_DATABASES"] ?? join(ROOT, ".parts", "databases"),
+  "node_modules",
+);
+export const databasesMissing =
+  postgresMissing || redisMissing || missing(join(DATABASES, "pg"), "the packages of examples/databases");
+
 /** The packages of examples/web's frontends, as npm installs them. */
 export const WEB = process.env["LIVEDEV_WEB"] ?? join(ROOT, ".parts", "web");
 /** And Go, for its service. */

@@ -1,0 +1,72 @@
+/** Programs under `livedev run`, and what happens to a function meanwhile. */
+import { LambdaClient, UpdateFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import type { ChildProcess } from "node:child_process";
+
+import type { Rig } from "./rig.ts";
+
+/** A program that answers lines. */
+export class Talk {
+  readonly child: ChildProcess;
+  #text = "";
+  #wake = () => {};
+  #stderr = "";
+
+  constructor(rig: Rig, args: readonly string[]) {
+    this.child = rig.spawn("livedev.js", ["run", ...args]);
+    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.#text += text;
+      this.#wake();
+    });
+    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
+    this.child.on("exit", () => this.#wake());
+  }
+
+  async line(): Promise<string> {
+    for (;;) {
+      const [, line, rest] = /^([^\n]*)\n(.*)$/s.exec(this.#text) ?? [];
+      if (line !== undefined) {
+        this.#text = rest ?? "";
+        return line;
+      }
+      if (this.child.exitCode !== null) throw new Error(`It ended: ${this.#stderr}`);
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** What it answers to a line. */
+  async say(line: string): Promise<string> {
+    this.child.stdin?.write(`${line}\n`);
+    return this.line();
+  }
+
+  async end(): Promise<number | null> {
+    this.child.stdin?.end();
+    return ended(this.child);
+  }
+}
+
+export const ended = (child: ChildProcess) =>
+  new Promise<number | null>((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
+    else child.once("exit", (code) => resolve(code));
+  });
+
+/** A change of the function lets its sandboxes go; the next has credentials of its own. */
+export async function rotate(rig: Rig, functionName: string, ...event: readonly string[]): Promise<void> {
+  const cloud = JSON.parse((await rig.livedev("env", "--reveal", "--json")).stdout) as Record<string, string>;
+  const lambda = new LambdaClient({
+    region: cloud["AWS_REGION"] ?? "",
+    endpoint: cloud["AWS_ENDPOINT_URL"] ?? "",
+    credentials: {
+      accessKeyId: cloud["AWS_ACCESS_KEY_ID"] ?? "",
+      secretAccessKey: cloud["AWS_SECRET_ACCESS_KEY"] ?? "",
+    },
+  });
+  const FunctionName = `shop-dev-${functionName}`;
+  await lambda.send(
+    new UpdateFunctionConfigurationCommand({ FunctionName, Description: String(Math.random()) }),
+  );
+  lambda.destroy();
+  const { code, stderr } = await rig.livedev("invoke", functionName, ...event);
+  if (code !== 0) throw new Error(stderr);
+}
