@@ -55,6 +55,7 @@ export function asFunction(
   const given = {
     ...links(app, wanted.link, lookup),
     ...region(app, place),
+    SST_DEV: "true",
     ...variables(wanted.environment, lookup),
     ...endpoint,
     // For what `Resource` says where a link is missing.

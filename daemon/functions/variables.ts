@@ -78,6 +78,8 @@ export function variablesFor(options: {
       ...ofTheMachine(machine),
       ...NOT_THE_DEVELOPERS,
       LAMBDA_TASK_ROOT: project,
+      // SST's name for it, by which code tells that it runs live.
+      SST_DEV: "true",
       ...linkVariables(wanted.link, app),
       ...wanted.environment,
       ...(nodeOptions !== undefined && { NODE_OPTIONS: nodeOptions }),

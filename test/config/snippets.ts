@@ -5,7 +5,10 @@
 import { readFileSync } from "node:fs";
 
 export const PAGES: Readonly<Record<string, readonly string[]>> = {
-  Live: [
+  // The page's config, whole, as of SST 3.3.
+  Live: [`new sst.aws.Vpc("MyVpc", { bastion: true });`],
+  // And what belongs to it elsewhere.
+  "functions that run live": [
     `new sst.aws.Function("MyFunction", { handler: "src/lambda.handler" });`,
     `new sst.aws.Function("MyFunction", { dev: false, handler: "src/lambda.handler" });`,
     `const vpc = new sst.aws.Vpc("MyVpc", { bastion: true });

@@ -24,6 +24,7 @@ export const read = () => ({
   theirs: [Resource.App, Resource.Files, Resource.StripeKey, Resource.Settings],
   ours: [Ours.App, Ours.Files, Ours.StripeKey, Ours.Settings],
   missing: attempt(() => Resource.Other),
+  live: process.env.SST_DEV ?? "no",
 });
 const attempt = (read) => {
   try {
@@ -34,7 +35,7 @@ const attempt = (read) => {
 };
 `;
 
-type Read = { theirs: unknown[]; ours: unknown[]; missing: string };
+type Read = { theirs: unknown[]; ours: unknown[]; missing: string; live: string };
 
 t.test(
   "SST's SDK and ours read the same, in dev, deployed and in a command",
@@ -59,12 +60,13 @@ t.test(
         { limit: 3, url: /^https:\/\/shop-dev-files-.*\.s3\..*amazonaws\.com$/ },
       ]);
       t.match(read.missing, /"Other" is not linked/);
+      t.equal(read.live, where === "deployed" ? "no" : "true");
     };
     const urls = await rig.start();
     const ask = async () => (await (await fetch(urls["Api"] ?? "")).json()) as Read;
     same(await ask(), "in dev");
 
-    const command = await rig.livedev("run", "--", process.execPath, "script.mjs");
+    const command = await rig.livedev("run", "--as", "Api", "--", process.execPath, "script.mjs");
     t.equal(command.code, 0, command.stderr);
     same(JSON.parse(command.stdout) as Read, "in a command");
 
