@@ -86,7 +86,7 @@ export const stateUnwritable = (path: string, reason: string) =>
   new LivedevError(
     "state.unwritable",
     `livedev cannot write to ${path}: ${reason}.`,
-    "Make that folder writable.",
+    "Make the project's .livedev folder writable for your user: its stages keep their state there.",
   );
 
 // ---- speaking to it

@@ -7,7 +7,7 @@
  *                            └── a save of the config, of what it imports, or of a .env
  */
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, realpath, writeFile } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -23,7 +23,6 @@ import type { DaemonStatus, FunctionStatus, RpcResult } from "../proto/rpc.ts";
 import { Announcement } from "./announcement.ts";
 import { Bridge } from "./bridge/bridge.ts";
 import { Config, type ConfigResult } from "./config/config.ts";
-import { resolveStage } from "./config/stage.ts";
 import { Credentials, type Variables } from "./credentials/credentials.ts";
 import { CredentialsEndpoint } from "./credentials/endpoint.ts";
 import { answerToKnock, makeKnock } from "./credentials/knock.ts";
@@ -84,6 +83,7 @@ import {
   type RunPlace,
 } from "./run-environment.ts";
 import { runnable } from "./runnable.ts";
+import { openStateFolder } from "./state-folder.ts";
 import { StageSecrets, type SecretValues } from "./stage-secrets.ts";
 import { Store } from "./store/store.ts";
 import { linkedHosts, servers } from "./linked-hosts.ts";
@@ -215,11 +215,7 @@ export class Daemon {
     const scope = new Scope();
     try {
       const project = await realpath(options.project);
-      const stage = await resolveStage({ project, explicit: options.stage });
-      const stateDir = join(project, STATE_FOLDER, stage);
-      await mkdir(stateDir, { recursive: true, mode: 0o700 });
-      await chmod(stateDir, 0o700);
-      await keepOutOfGit(join(project, STATE_FOLDER));
+      const { stage, stateDir } = await openStateFolder(project, options.stage);
 
       const lock = StateLock.acquire(join(stateDir, LOCK_FILE));
       if (lock === undefined) throw daemonTaken(project, stage);
@@ -1230,13 +1226,6 @@ const placeIn = ({ cloud, endpoint }: Home, { profile }: WantedApp): RunPlace =>
 
 /** Beside the control socket, where nobody else may enter. */
 const gateSocket = (control: string) => control.replace(/\.sock$/, ".net");
-
-/** The keys and the history of a stage are nobody else's. */
-async function keepOutOfGit(folder: string): Promise<void> {
-  await writeFile(join(folder, ".gitignore"), "*\n", { flag: "wx" }).catch((error: unknown) => {
-    if (codeOf(error) !== "EEXIST") throw error;
-  });
-}
 
 /** What its resources are found by. Who of a team asks, by a profile, does not count. */
 const placeOf = ({ name, stage, home, region, endpoint }: Place): Place => ({
