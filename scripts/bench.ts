@@ -13,6 +13,9 @@ import { createInterface } from "node:readline";
 import { context } from "esbuild";
 import { WebSocket } from "ws";
 
+import { silentLog } from "../daemon/lib/log.ts";
+import { Store } from "../daemon/store/store.ts";
+import { invoke } from "../test/store/support.ts";
 import { loadStageKey } from "../daemon/credentials/stage-key.ts";
 import { decodeFrame, encodeFrame } from "../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../proto/version.ts";
@@ -28,6 +31,7 @@ const CALLS = quick ? 20 : 50;
 const ACKS = quick ? 200 : 1_000;
 const SAVES = quick ? 6 : 25;
 const MODULES = 200;
+const HISTORY = quick ? 5_000 : 50_000;
 
 const EVENT = JSON.stringify({ text: "x".repeat(1_000) });
 
@@ -159,6 +163,7 @@ async function chain(): Promise<void> {
  * Both are taken by a process that does nothing else (bench-acks.ts).
  */
 async function acks(): Promise<void> {
+  await remember();
   await using client = await rig.connect();
   const { bridge, app, stage } = await client.call("daemon.status", {});
   const { key, keyId } = await loadStageKey(join(rig.project, ".livedev", rig.stage));
@@ -267,6 +272,23 @@ async function rest(): Promise<void> {
     ratio: taken.at(-1) ?? Number.NaN,
     bar: AT_REST_PERCENT,
   });
+}
+
+/** As much history as is kept, each with some lines: what the slowest search goes through. */
+async function remember(): Promise<void> {
+  const stateDir = join(rig.project, ".livedev", rig.stage);
+  await rig.livedevd("stop");
+  await using store = await Store.open({ file: join(stateDir, "history.db"), log: silentLog });
+  for (let n = 0; n < HISTORY; n++) {
+    invoke(store, {
+      event: { n, text: EVENT },
+      logs: ["a line", "another line", "a third line"],
+      answer: EVENT,
+    });
+    if (n % 100 === 0) await store.flushed();
+  }
+  await store[Symbol.asyncDispose]();
+  await rig.start();
 }
 
 async function measuredAcks(order: AckOrder): Promise<AckTimes> {
