@@ -155,8 +155,23 @@ export class RuntimeApi {
     if (typeof body === "string") return refuse(request, response, REFUSALS[body]);
     await this.drain();
     const refusal = this.#session.initError(posted(request, "error", body, "init"));
-    if (refusal !== undefined) return refuse(request, response, refusal);
+    if (refusal !== undefined) return this.#stray(request, response, "init error", refusal);
     accept(response);
+  }
+
+  /** Nobody waits for it, and it changes nothing: the log alone tells that it came. */
+  #stray(
+    request: IncomingMessage,
+    response: ServerResponse,
+    stray: "answer" | "init error",
+    refusal: Refusal,
+    requestId?: string,
+  ): void {
+    this.#options.log.warn(
+      { stray, requestId, refusal: refusal.errorMessage },
+      "a stray of a runtime's was refused",
+    );
+    refuse(request, response, refusal);
   }
 
   async #answer(
@@ -166,7 +181,7 @@ export class RuntimeApi {
     status: "ok" | "error",
   ): Promise<void> {
     const turn = this.#session.begin(decodeURIComponent(requestId));
-    if ("status" in turn) return refuse(request, response, turn);
+    if ("status" in turn) return this.#stray(request, response, "answer", turn, requestId);
     const mode = request.headers[RESPONSE_MODE];
     if (status === "ok" && mode === "streaming") return this.#stream(request, response, turn);
     const body = await bodyOf(request);

@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import t from "tap";
 
+import { openLog } from "../../daemon/lib/log.ts";
 import { MAX_PAYLOAD_BYTES } from "../../proto/answer.ts";
 import { invocation, NEVER, openProgram, shown } from "./rig.ts";
 
@@ -41,10 +42,14 @@ void t.test("6 MB pass, one byte over is Lambda's own error, and the runtime goe
   t.match(await rig.invoke(event), { kind: "buffered", status: "ok" }, "and as an event");
 });
 
-void t.test("stray and second answers are refused as AWS refuses them, and change nothing", async (t) => {
-  const rig = await openProgram(
-    t,
-    `const say = (name, { status, body }) => console.log(name + " " + status + " " + JSON.parse(body).errorType);
+void t.test(
+  "F24: stray and second answers are refused as AWS refuses them, change nothing, and are in the log",
+  async (t) => {
+    const logged: string[] = [];
+    const log = openLog({ write: (line) => void logged.push(line) });
+    const rig = await openProgram(
+      t,
+      `const say = (name, { status, body }) => console.log(name + " " + status + " " + JSON.parse(body).errorType);
      say("early", await call("POST", "invocation/none/response", "0"));
      let last = "none";
      for (;;) {
@@ -57,22 +62,34 @@ void t.test("stray and second answers are refused as AWS refuses them, and chang
       await call("POST", "invocation/" + id + "/response", JSON.stringify("the answer"));
       say("second", await call("POST", "invocation/" + id + "/response", "3"));
       say("second error", await call("POST", "invocation/" + id + "/error", "{}"));
-      say("nowhere", await call("POST", "somewhere", "{}"));
+      say("nowhere " + id, await call("POST", "somewhere", "{}"));
       last = id;
     }`,
-  );
-  t.equal(shown(await rig.invoke()).value, "the answer");
-  t.equal(shown(await rig.invoke()).value, "the answer");
-  await rig.line("nowhere");
-  const said = (name: string) =>
-    rig.lines.filter(({ text }) => text.startsWith(`${name} `)).map(({ text }) => text);
-  t.same(said("early"), ["early 403 InvalidStateTransition"]);
-  t.match(said("init"), ["init 403 InvalidStateTransition"]);
-  t.match(said("unknown"), ["unknown 400 InvalidRequestID", "unknown error 400 InvalidRequestID"]);
-  t.match(said("stale"), ["stale 400 InvalidRequestID", "stale 400 InvalidRequestID"]);
-  t.match(said("next"), ["next 403 InvalidStateTransition"]);
-  t.match(said("second"), ["second 403 InvalidStateTransition", "second error 403 InvalidStateTransition"]);
-});
+      { log },
+    );
+    t.equal(shown(await rig.invoke()).value, "the answer");
+    t.equal(shown(await rig.invoke()).value, "the answer");
+    await rig.line("nowhere request-2");
+    const said = (name: string) =>
+      rig.lines.filter(({ text }) => text.startsWith(`${name} `)).map(({ text }) => text);
+    t.same(said("early"), ["early 403 InvalidStateTransition"]);
+    t.match(said("init"), ["init 403 InvalidStateTransition"]);
+    t.match(said("unknown"), ["unknown 400 InvalidRequestID", "unknown error 400 InvalidRequestID"]);
+    t.match(said("stale"), ["stale 400 InvalidRequestID", "stale 400 InvalidRequestID"]);
+    t.match(said("next"), ["next 403 InvalidStateTransition"]);
+    t.match(said("second"), ["second 403 InvalidStateTransition", "second error 403 InvalidStateTransition"]);
+    const strays = logged
+      .map((line) => JSON.parse(line) as Record<string, string>)
+      .filter(({ msg }) => msg === "a stray of a runtime's was refused")
+      .map(({ stray, requestId = "" }) => `${stray} ${requestId}`.trim());
+    const each = (last: string, id: string) => ["init error", "answer nobody", "answer nobody", last, id, id];
+    t.same(strays, [
+      "answer none",
+      ...each("answer none", "answer request-1"),
+      ...each("answer request-1", "answer request-2"),
+    ]);
+  },
+);
 
 void t.test("an answer that comes after its invocation was given up is a stray", async (t) => {
   const rig = await openProgram(

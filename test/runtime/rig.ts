@@ -25,7 +25,7 @@ export type Rig = {
   invoke(event?: unknown, more?: Partial<RuntimeInvocation>): Promise<Answer>;
 };
 
-type Options = Partial<Omit<EnvironmentOptions, "onOutput" | "log">>;
+type Options = Partial<Omit<EnvironmentOptions, "onOutput">>;
 
 /** An environment that is closed with the test. */
 export async function openRig(t: Test, options: Options): Promise<Rig> {
@@ -34,13 +34,13 @@ export async function openRig(t: Test, options: Options): Promise<Rig> {
   const environment = await ExecutionEnvironment.open({
     command: [...NODE, PROGRAMS.runner],
     cwd: "/",
+    log: silentLog,
     ...options,
     env: { PATH: process.env["PATH"] ?? "", ...options.env },
     onOutput: (line) => {
       lines.push(line);
       for (const wake of waiters) wake();
     },
-    log: silentLog,
   });
   t.teardown(() => environment[Symbol.asyncDispose]());
   let count = 0;
