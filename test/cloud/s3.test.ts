@@ -168,6 +168,15 @@ t.test("of conditional writes that come together, one wins", async (t) => {
     .send(new GetObjectCommand({ Bucket, Key, IfNoneMatch: current.ETag }))
     .catch((error: { $metadata: { httpStatusCode: number } }) => error.$metadata.httpStatusCode);
   t.equal(unchanged, 304);
+  await t.rejects(client.send(new GetObjectCommand({ Bucket, Key, IfMatch })), {
+    name: "PreconditionFailed",
+    $metadata: { httpStatusCode: 412 },
+  });
+  const same = await client.send(new GetObjectCommand({ Bucket, Key, IfMatch: current.ETag }));
+  t.match(await same.Body?.transformToString(), /^b\d$/);
+
+  await client.send(new DeleteObjectCommand({ Bucket, Key, IfMatch: current.ETag }));
+  await t.rejects(client.send(new HeadObjectCommand({ Bucket, Key })), { name: "NotFound" });
 });
 
 t.test("lists: prefix, delimiter, pages, both versions", async (t) => {
