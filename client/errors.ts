@@ -309,6 +309,14 @@ export const functionMissing = (name: string, known: readonly string[], orProces
     known.length > 0 ? `This app has: ${known.join(", ")}.` : "livedev.config.ts defines no function.",
   );
 
+/** As the daemon says it of `process.start`. */
+export const processMissing = (name: string, known: readonly string[]) =>
+  new LivedevError(
+    "process.unknown",
+    `There is no frontend, service or command named ${name}.`,
+    known.length > 0 ? `There are: ${known.join(", ")}.` : "livedev.config.ts defines none that runs here.",
+  );
+
 export const waitTimedOut = (after: string, instead: readonly string[]) =>
   new LivedevError(
     "wait.timeout",

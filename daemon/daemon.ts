@@ -427,6 +427,7 @@ export class Daemon {
       },
       ...(home?.cloud !== undefined && { cloud: { endpoint: home.cloud.endpoint, running } }),
       functions: this.functionStates(),
+      processes: await this.#processes.list(),
     };
   }
 

@@ -92,6 +92,7 @@ export type LivedevEvent =
       readonly pid?: number;
       /** `stopped`, `restarted` (by wish, or since its environment changed), `crashed`, `ended` (by itself, with 0). */
       readonly reason: "stopped" | "restarted" | "crashed" | "ended";
+      /** Of `restarted`: what of it changed, or that somebody asked. */
       readonly how: string;
       /** When it is started again. */
       readonly retryInMs?: number;

@@ -53,6 +53,34 @@ const functionStatus = z.object({
   functionArn: z.string().optional(),
 });
 
+const processStatus = z.object({
+  name: z.string(),
+  title: z.string(),
+  kind: z.string().describe("`aws.Nextjs`, `aws.Service`, `DevCommand` …"),
+  command: z.string(),
+  directory: z.string().describe("Relative to the project."),
+  autostart: z.boolean().describe("Whether it starts with the stage; otherwise by `process.start` alone."),
+  state: z
+    .enum(["waiting", "starting", "ready", "stopping", "crashed", "stopped"])
+    .describe("waiting: for a process that it links to, or for a port; crashed: it is started again."),
+  since: z.number().describe("When it came into this state; milliseconds since the epoch."),
+  why: z.string().optional().describe("What it waits for, how it ended."),
+  url: z.string().optional().describe("Where it answers, also where it answered last."),
+  pid: z.int().optional(),
+  retryAt: z.number().optional().describe("When it is started again."),
+  restarts: z.int().describe("How often it was started beyond the first time, since the daemon runs."),
+  restarted: z
+    .object({ at: z.number(), why: z.string() })
+    .optional()
+    .describe("The last of these: how it crashed, what of it changed, or that somebody asked."),
+  processes: z.int().optional().describe("With `usage`: of its whole tree."),
+  cpu: z
+    .number()
+    .optional()
+    .describe("With `usage`: 1 is one core, of its whole tree, since it was last asked."),
+  memoryBytes: z.int().optional().describe("With `usage`: resident, of its whole tree."),
+});
+
 const status = z.object({
   app: z.string(),
   stage: z.string(),
@@ -94,6 +122,7 @@ const status = z.object({
     .optional()
     .describe("The local cloud, for home: local; it is stopped by `livedev cloud stop` alone."),
   functions: z.array(functionStatus),
+  processes: z.array(processStatus).describe("Frontends, services and commands, once the stage is live."),
 });
 
 const invocationSummary = z.object({
@@ -168,30 +197,6 @@ const secret = z.object({
     .describe("Whose value counts. `placeholder`: the one that stands in the config."),
   inConfig: z.boolean().describe("Whether the config names it."),
   value: z.string().optional().describe("Only where `reveal` asked for it, and not of a placeholder."),
-});
-
-const processStatus = z.object({
-  name: z.string(),
-  title: z.string(),
-  kind: z.string().describe("`aws.Nextjs`, `aws.Service`, `DevCommand` …"),
-  command: z.string(),
-  directory: z.string().describe("Relative to the project."),
-  autostart: z.boolean().describe("Whether it starts with the stage; otherwise by `process.start` alone."),
-  state: z
-    .enum(["waiting", "starting", "ready", "stopping", "crashed", "stopped"])
-    .describe("waiting: for a process that it links to, or for a port; crashed: it is started again."),
-  since: z.number().describe("When it came into this state; milliseconds since the epoch."),
-  why: z.string().optional().describe("What it waits for, how it ended."),
-  url: z.string().optional().describe("Where it answers, also where it answered last."),
-  pid: z.int().optional(),
-  retryAt: z.number().optional().describe("When it is started again."),
-  restarts: z.int().describe("How often it was started beyond the first time, since the daemon runs."),
-  processes: z.int().optional().describe("With `usage`: of its whole tree."),
-  cpu: z
-    .number()
-    .optional()
-    .describe("With `usage`: 1 is one core, of its whole tree, since it was last asked."),
-  memoryBytes: z.int().optional().describe("With `usage`: resident, of its whole tree."),
 });
 
 const processName = { name: z.string() };

@@ -14,7 +14,7 @@ import { isStage } from "../../proto/discovery.ts";
 import type { RpcMethod } from "../../proto/rpc.ts";
 
 import { checkSocketDirectory, locate } from "../discovery.ts";
-import { FUNCTION_STATES } from "./condition.ts";
+import { FUNCTION_STATES, PROCESS_STATES } from "./condition.ts";
 import { STATES } from "./history.ts";
 
 type Candidate = readonly [word: string, what?: string];
@@ -120,11 +120,15 @@ async function values(
         .flat()
         .map((word): Candidate => [word]);
     case "for": {
-      const names = await functionNames(given);
-      const states = names.flatMap((one) =>
-        FUNCTION_STATES.map((state): Candidate => [`fn:${one}=${state}`]),
-      );
-      return [["live"], ["config"], ...states];
+      const [functions, processes] = await Promise.all([functionNames(given), names("process.list", given)]);
+      const each = (kind: string, all: readonly string[], states: readonly string[]) =>
+        all.flatMap((one) => states.map((state): Candidate => [`${kind}:${one}=${state}`]));
+      return [
+        ["live"],
+        ["config"],
+        ...each("fn", functions, FUNCTION_STATES),
+        ...each("process", processes, PROCESS_STATES),
+      ];
     }
     case "status": {
       // Several, with commas: what stands before the last one stays.

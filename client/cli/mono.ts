@@ -165,7 +165,8 @@ function ofProcess(event: ProcessEvent): string[] {
     case "process.exited": {
       const again = event.retryInMs === undefined ? "" : `, again in ${duration(event.retryInMs)}`;
       if (event.reason === "crashed") return [paint("red", `crashed: ${inert(event.how)}${again}`)];
-      return [paint("dim", event.reason === "ended" ? `ended by itself (${event.how})` : event.reason)];
+      if (event.reason === "ended") return [paint("dim", `ended by itself (${event.how})`)];
+      return [paint("dim", event.reason === "restarted" ? `restarted: ${inert(event.how)}` : event.reason)];
     }
   }
 }

@@ -31,14 +31,21 @@ export function processLine(one: ProcessStatus, now = Date.now()): string {
   return `${paint("bold", one.name)} is ${paint(STATES[one.state], one.state)}  ${tail(one, now)}`.trimEnd();
 }
 
-function tail({ url, why, retryAt, restarts, state }: ProcessStatus, now: number): string {
+function tail({ url, why, retryAt, restarts, restarted, state }: ProcessStatus, now: number): string {
   const up = state === "ready" || state === "starting" || state === "stopping";
   return [
     ...(url !== undefined && up ? [paint("cyan", url)] : []),
     ...(why === undefined ? [] : [inert(why)]),
     ...(retryAt === undefined ? [] : [`again in ${duration(Math.max(0, retryAt - now))}`]),
-    ...(restarts === 0 ? [] : [paint("dim", `${restarts} restart${restarts === 1 ? "" : "s"}`)]),
+    ...(restarted === undefined ? [] : [paint("dim", restartsText(restarts, restarted, now))]),
   ].join("  ");
 }
+
+function restartsText(count: number, { at, why }: Restarted, now: number): string {
+  const ago = `${duration(Math.max(0, now - at))} ago: ${inert(why)}`;
+  return count === 1 ? `restarted ${ago}` : `${count} restarts, the last ${ago}`;
+}
+
+type Restarted = NonNullable<ProcessStatus["restarted"]>;
 
 const megabytes = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MB`;

@@ -6,13 +6,14 @@ import type { DaemonStatus, FunctionStatus } from "../../proto/rpc.ts";
 import { connect } from "../connect.ts";
 import { printEither, type Cli, type Common } from "./cli.ts";
 import { inert, paint, table, type Style } from "./output.ts";
+import { processTable } from "./process-text.ts";
 import { clock, duration } from "./time.ts";
 
 export function statusCommand(cli: Cli): Command {
   return cli
     .command(
       "status",
-      "The daemon, whether the stage is live, functions with their URLs, build errors. Starts nothing.",
+      "The daemon, whether the stage is live, functions with their URLs, frontends and services, build errors. Starts nothing.",
       [
         [`${cli.name} status`, "exit code 3 where no daemon runs"],
         [`${cli.name} status --json | jq -r '.functions[].url'`, "for scripts"],
@@ -42,6 +43,7 @@ function statusText(status: DaemonStatus): string {
   return [
     table(head.map(([name = "", text = ""]) => [paint("dim", name), text])),
     table(functions),
+    processTable(status.processes),
     ...buildErrors(status),
   ]
     .filter((part) => part !== "")

@@ -3,16 +3,16 @@ import { Option, type Command } from "commander";
 import type { DaemonStatus } from "../../proto/rpc.ts";
 
 import { connect } from "../connect.ts";
-import { functionMissing, LivedevError, waitTimedOut } from "../errors.ts";
+import { LivedevError, waitTimedOut } from "../errors.ts";
 import { printEither, type Cli, type Common } from "./cli.ts";
-import { holds, instead, named, namesIn, neverThere, parseCondition, type Condition } from "./condition.ts";
+import { holds, instead, named, neverThere, parseCondition, type Condition } from "./condition.ts";
 import { showWait } from "./progress.ts";
 import { duration, parseDuration } from "./time.ts";
 
 type Options = Common & { readonly for: readonly Condition[]; readonly timeout: number };
 
 /** Events that may change what a condition says. */
-const TYPES = ["daemon.*", "config.*", "build.*", "worker.*", "deploy.*"];
+const TYPES = ["daemon.*", "config.*", "build.*", "worker.*", "deploy.*", "process.*"];
 
 export function waitCommand(cli: Cli): Command {
   return cli
@@ -22,12 +22,13 @@ export function waitCommand(cli: Cli): Command {
       [
         ["livedev wait --for live --timeout 60s", "in a script, before the tests"],
         ["livedev wait --for fn:MyApi=ready", "or broken, building, idle; fn:MyApi alone is ready"],
+        ["livedev wait --for process:Web", "a frontend or service is ready; or =stopped, crashed, …"],
         ["livedev wait --for config --for live", "several: all of them"],
       ],
     )
     .requiredOption(
       "--for <condition>",
-      "live, config, fn:<name>=<state>; may be given again",
+      "live, config, fn:<name>=<state>, process:<name>=<state>; may be given again",
       parseCondition,
     )
     .addOption(
@@ -51,7 +52,7 @@ export function waitCommand(cli: Cli): Command {
 
 /** For one look, whatever the time-out: what holds already is never missed. */
 const LOOK_MS = 2_000;
-/** For a config that was just saved to be loaded; then a function that it does not define will not come. */
+/** For a config that was just saved to be loaded; then a function or process that it does not define will not come. */
 const GRACE_MS = 2_000;
 
 /**
@@ -90,7 +91,7 @@ async function until(cli: Cli, options: Options): Promise<void> {
       if (now !== undefined && options.for.every((condition) => holds(condition, now))) return;
       const waited = performance.now() - began;
       const [missing] = options.for.flatMap((condition) => neverThere(condition, now));
-      if (missing !== undefined && waited >= GRACE_MS) throw functionMissing(missing, namesIn(now));
+      if (missing !== undefined && waited >= GRACE_MS) throw missing;
       clearTimeout(timer);
       timer = setTimeout(end, options.timeout - waited);
       if (!changed) await new Promise<void>((resolve) => (wake = resolve));

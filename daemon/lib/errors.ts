@@ -674,6 +674,13 @@ export const noTerminal = (reason: string) =>
 export const processNotStarted = (reason: string) =>
   new LivedevError("process.notStarted", `It could not be started: ${reason}`);
 
+export const noPty = (reason: string) =>
+  new LivedevError(
+    "process.noPty",
+    `The system gives no terminal (PTY) to run it in: ${reason}`,
+    "See that /dev/ptmx is there and yours to open, and that fewer are in use than /proc/sys/kernel/pty/max; then `livedev start` it.",
+  );
+
 export const directoryMissing = (name: string, directory: string) =>
   new LivedevError(
     "process.directoryMissing",

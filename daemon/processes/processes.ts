@@ -240,7 +240,7 @@ export class Processes implements AsyncDisposable {
 
 function status(one: Supervised): ProcessStatus {
   const { name, title, kind, command, directory, autostart } = one.wanted;
-  const { url, why, root, retryAt } = one;
+  const { url, why, root, retryAt, restarted } = one;
   return {
     name,
     title,
@@ -255,5 +255,6 @@ function status(one: Supervised): ProcessStatus {
     ...(url !== undefined && { url }),
     ...(root !== undefined && { pid: root.pid }),
     ...(retryAt !== undefined && { retryAt }),
+    ...(restarted !== undefined && { restarted }),
   };
 }

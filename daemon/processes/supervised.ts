@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Backoff } from "../lib/backoff.ts";
-import { directoryMissing, messageOf } from "../lib/errors.ts";
+import { directoryMissing, LivedevError, messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { processIdentity } from "../lib/process-identity.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
@@ -70,6 +70,8 @@ type State =
       readonly name: "stopping";
       readonly run: Run;
       readonly next: "stop" | "start";
+      /** Of a restart. */
+      readonly because: string;
       readonly done: Deferred<void>;
     }
   | {
@@ -78,6 +80,8 @@ type State =
       readonly retryAt: number;
       readonly timer: NodeJS.Timeout;
     };
+
+const BY_HAND = "by hand";
 
 /** Others wait for one that comes back so soon. */
 const SOON_MS = 5_000;
@@ -89,6 +93,9 @@ export class Supervised {
   #state: State = { name: "stopped", why: "not started yet" };
   #since = Date.now();
   #runs = 0;
+  /** Why the next run, where it is not the first, is begun. */
+  #because = BY_HAND;
+  #restarted: { readonly at: number; readonly why: string } | undefined;
   #url: string | undefined;
   /** What an ended run left behind is being ended: the next one waits for that. */
   #sweeping: Promise<unknown> = Promise.resolve();
@@ -125,6 +132,11 @@ export class Supervised {
     return this.#wanted.url ?? this.#url ?? this.#around.lastUrl(this.#wanted.name);
   }
 
+  /** When and why the last run began, where it was not the first. */
+  get restarted(): { readonly at: number; readonly why: string } | undefined {
+    return this.#restarted;
+  }
+
   get root(): Root | undefined {
     return "run" in this.#state ? this.#state.run.root : undefined;
   }
@@ -149,18 +161,19 @@ export class Supervised {
     const before = this.#wanted;
     this.#wanted = wanted;
     const runs = this.#state.name === "starting" || this.#state.name === "ready";
-    if (runs && essence(before) !== essence(wanted)) this.restart();
+    const change = runs ? changeOf(before, wanted) : undefined;
+    if (change !== undefined) this.restart(change);
   }
 
-  start(): void {
+  start(because = BY_HAND): void {
     switch (this.#state.name) {
       case "stopped":
       case "crashed":
         this.#leave();
-        this.#begin();
+        this.#begin(because);
         break;
       case "stopping":
-        this.#enter({ ...this.#state, next: "start" });
+        this.#enter({ ...this.#state, next: "start", because });
         break;
       case "waiting":
       case "starting":
@@ -171,20 +184,20 @@ export class Supervised {
     }
   }
 
-  restart(): void {
+  restart(because = BY_HAND): void {
     switch (this.#state.name) {
       case "starting":
       case "ready":
-        void this.#stopRunning(this.#state.run, "start");
+        void this.#stopRunning(this.#state.run, "start", because);
         break;
       case "waiting":
         this.#leave();
-        this.#begin();
+        this.#begin(because);
         break;
       case "stopped":
       case "crashed":
       case "stopping":
-        this.start();
+        this.start(because);
         break;
       default:
         this.#state satisfies never;
@@ -228,7 +241,8 @@ export class Supervised {
 
   // ---- from wish to run
 
-  #begin(): void {
+  #begin(because: string): void {
+    this.#because = because;
     const given = new AbortController();
     this.#enter({ name: "waiting", given, why: undefined });
     this.#coming = this.#up(given).catch((error: unknown) => {
@@ -238,10 +252,10 @@ export class Supervised {
         type: "process.exited",
         processName: this.#wanted.name,
         reason: "crashed",
-        how: messageOf(error),
+        how: whole(error),
         survivors: 0,
       });
-      this.#enter({ name: "stopped", why: messageOf(error) });
+      this.#enter({ name: "stopped", why: whole(error) });
     });
   }
 
@@ -328,6 +342,7 @@ export class Supervised {
       over: new AbortController(),
     };
     this.#runs += 1;
+    if (this.#runs > 1) this.#restarted = { at: Date.now(), why: this.#because };
     this.#record({ type: "process.started", processName: wanted.name, pid });
     run.over.signal.addEventListener("abort", placed, { once: true });
     void running.exited.then((exit) => this.#exited(run, exit));
@@ -372,22 +387,22 @@ export class Supervised {
 
   // ---- from run to end
 
-  #stopRunning(run: Run, next: "stop" | "start"): Promise<void> {
+  #stopRunning(run: Run, next: "stop" | "start", because = BY_HAND): Promise<void> {
     const done = deferred<void>();
     run.over.abort();
-    this.#enter({ name: "stopping", run, next, done });
+    this.#enter({ name: "stopping", run, next, because, done });
     const { askMs, termMs } = this.#around.limits;
     void this.#sweep(run, { askMs, termMs }).then((survivors) => {
-      const asked = this.#state.name === "stopping" ? this.#state.next : next;
+      const asked = this.#state.name === "stopping" ? this.#state : { next, because };
       this.#record({
         type: "process.exited",
         processName: this.#wanted.name,
         pid: run.root.pid,
-        reason: asked === "start" ? "restarted" : "stopped",
-        how: "asked to end",
+        reason: asked.next === "start" ? "restarted" : "stopped",
+        how: asked.next === "start" ? asked.because : "asked to end",
         survivors,
       });
-      if (asked === "start") this.#begin();
+      if (asked.next === "start") this.#begin(asked.because);
       else this.#enter({ name: "stopped", why: "stopped by hand" });
       done.resolve();
     });
@@ -417,7 +432,7 @@ export class Supervised {
     const rank = this.#rank;
     if (rank !== undefined && retryInMs <= SOON_MS) this.#withdraw = this.#around.turns.announce(rank);
     const timer = setTimeout(() => {
-      if (this.#state.name === "crashed" && this.#state.timer === timer) this.#begin();
+      if (this.#state.name === "crashed" && this.#state.timer === timer) this.#begin(how);
     }, retryInMs);
     this.#enter({ name: "crashed", why: how, retryAt: Date.now() + retryInMs, timer });
   }
@@ -465,8 +480,22 @@ export class Supervised {
   }
 }
 
-/** What a process cannot be told while it runs. */
-function essence({ command, directory, url, ready, environment, unset }: RunnableProcess): string {
-  const variables = Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([command, directory, url, ready, variables, unset]);
+/** With what to do about it. */
+const whole = (error: unknown): string =>
+  error instanceof LivedevError && error.hint !== undefined
+    ? `${error.message} ${error.hint}`
+    : messageOf(error);
+
+/** What a process cannot be told while it runs; of its variables the names alone are said. */
+function changeOf(before: RunnableProcess, wanted: RunnableProcess): string | undefined {
+  for (const part of ["command", "directory", "url", "ready"] as const)
+    if (before[part] !== wanted[part]) return `its ${part} changed`;
+  const [was, is] = [before.environment, wanted.environment];
+  const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter(
+    (name) => was[name] !== is[name],
+  );
+  if (names.length > 0) return `${names.sort().join(", ")} changed`;
+  return JSON.stringify(before.unset) === JSON.stringify(wanted.unset)
+    ? undefined
+    : "its environment changed";
 }

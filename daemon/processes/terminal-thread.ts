@@ -45,10 +45,13 @@ export type ToTerminals =
 
 export type FromTerminals =
   | { readonly is: "answer"; readonly id: number; readonly result: unknown }
-  | { readonly is: "refused"; readonly id: number; readonly noLibrary: boolean; readonly message: string }
+  | { readonly is: "refused"; readonly id: number; readonly lacks?: Lack; readonly message: string }
   | { readonly is: "lines"; readonly name: string; readonly lines: readonly string[] }
   /** Behind its lines. */
   | { readonly is: "exited"; readonly name: string; readonly pid: number; readonly exit: Exit };
+
+/** What there is no terminal without: the library, or the system's PTY. */
+export type Lack = "library" | "pty";
 
 giveWay();
 
@@ -108,7 +111,7 @@ async function start(id: number, { name, order }: Questions["start"]["params"]):
   try {
     ({ spawn: fork } = await import("@lydell/node-pty"));
   } catch (error) {
-    post({ is: "refused", id, noLibrary: true, message: messageOf(error) });
+    post({ is: "refused", id, lacks: "library", message: messageOf(error) });
     return;
   }
   try {
@@ -116,7 +119,9 @@ async function start(id: number, { name, order }: Questions["start"]["params"]):
     makeGiveWay(pid);
     post({ is: "answer", id, result: { pid } });
   } catch (error) {
-    post({ is: "refused", id, noLibrary: false, message: messageOf(error) });
+    // As the C library calls it.
+    const pty = /pty\(3\)/.test(messageOf(error));
+    post({ is: "refused", id, ...(pty && { lacks: "pty" }), message: messageOf(error) });
   }
 }
 
@@ -140,7 +145,7 @@ async function usage(roots: readonly Root[]): Promise<Usage[]> {
 function answer(id: number, result: Promise<unknown>): void {
   result.then(
     (value) => post({ is: "answer", id, result: value }),
-    (error: unknown) => post({ is: "refused", id, noLibrary: false, message: messageOf(error) }),
+    (error: unknown) => post({ is: "refused", id, message: messageOf(error) }),
   );
 }
 

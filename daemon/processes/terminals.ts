@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
-import { noTerminal, processNotStarted } from "../lib/errors.ts";
+import { noPty, noTerminal, processNotStarted } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
@@ -103,8 +103,9 @@ export class Terminals {
         this.#asked.delete(message.id);
         break;
       case "refused": {
-        const { id, noLibrary, message: reason } = message;
-        this.#asked.get(id)?.reject(noLibrary ? noTerminal(reason) : processNotStarted(reason));
+        const { id, lacks, message: reason } = message;
+        const refusal = lacks === "library" ? noTerminal : lacks === "pty" ? noPty : processNotStarted;
+        this.#asked.get(id)?.reject(refusal(reason));
         this.#asked.delete(id);
         break;
       }

@@ -39,6 +39,7 @@ export const STATUS: DaemonStatus = {
   config: { state: "ready" },
   live: { state: "live", since: Date.now() - 60_000, outputs: {} },
   bridge: { address: "tls://127.0.0.1:4000", sandboxes: 1 },
+  processes: [],
   functions: [
     {
       name: "MyApi",

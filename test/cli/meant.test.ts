@@ -2,7 +2,8 @@
 import t from "tap";
 
 import { parseDuration } from "../../client/cli/time.ts";
-import { FakeDaemon } from "./fake-daemon.ts";
+import type { DaemonStatus } from "../../proto/rpc.ts";
+import { FakeDaemon, STATUS } from "./fake-daemon.ts";
 
 t.test(
   "a time without a unit is refused: it would mean seconds to one and milliseconds to another",
@@ -35,6 +36,63 @@ t.test("wait for a function that the config does not define does not use up its 
   t.match(await daemon.rig.livedev("wait", "--for", "fn:Nope=ready", "--timeout", "10m"), {
     code: 1,
     stderr: "There is no function named Nope.\nThis app has: MyApi.\n",
+  });
+});
+
+const PROCESS = {
+  kind: "aws.Nextjs",
+  command: "next dev",
+  directory: "web",
+  autostart: true,
+  since: Date.now() - 3_000,
+  restarts: 0,
+} as const;
+const PROCESSES: DaemonStatus["processes"] = [
+  {
+    ...PROCESS,
+    name: "Web",
+    title: "Web",
+    state: "ready",
+    url: "http://localhost:3000/",
+    pid: 4711,
+    restarts: 2,
+    restarted: { at: Date.now() - 3_000, why: "API_URL changed" },
+  },
+  {
+    ...PROCESS,
+    name: "Worker",
+    title: "Worker",
+    state: "waiting",
+    why: "port 8080 is taken by nginx (pid 12)",
+  },
+];
+
+t.test("status shows frontends and services, and wait waits for them", async (t) => {
+  await using daemon = await FakeDaemon.open({
+    "daemon.status": () => Promise.resolve({ ...STATUS, processes: PROCESSES }),
+  });
+  const { rig } = daemon;
+  const { stdout } = await rig.livedev("status");
+  t.match(
+    stdout,
+    /^Web +ready +for [\d.]+ m?s +pid 4711 .*http:\/\/localhost:3000\/ +2 restarts, the last [\d.]+ m?s ago: API_URL changed$/m,
+  );
+  t.match(stdout, /^Worker +waiting .*port 8080 is taken by nginx \(pid 12\)$/m);
+  t.match(await rig.livedev("wait", "--for", "process:Web", "--for", "process:Worker=waiting"), {
+    code: 0,
+    stdout: /^process:Web=ready, process:Worker=waiting after/,
+  });
+  t.match(await rig.livedev("wait", "--for", "process:Worker", "--timeout", "1ms"), {
+    code: 1,
+    stderr: /process:Worker=ready: it is waiting \(port 8080 is taken by nginx \(pid 12\)\)/,
+  });
+  t.match(await rig.livedev("wait", "--for", "process:Wep", "--timeout", "10m"), {
+    code: 1,
+    stderr: "There is no frontend, service or command named Wep.\nThere are: Web, Worker.\n",
+  });
+  t.match(await rig.livedev("wait", "--for", "process:Web=broken"), {
+    code: 2,
+    stderr: /Write it as process:<name>=ready\|stopped\|crashed/,
   });
 });
 

@@ -80,6 +80,14 @@ const EVENTS: readonly LivedevEvent[] = [
     retryInMs: 500,
     survivors: 0,
   },
+  {
+    type: "process.exited",
+    processName: "Web",
+    pid: 4713,
+    reason: "restarted",
+    how: "API_URL changed",
+    survivors: 0,
+  },
   { type: "config.failed", message: "Unexpected end of file", file: "livedev.config.ts", line: 7 },
 ];
 
@@ -115,6 +123,7 @@ t.test("mono mode is one stream of lines, each with who says it", (t) => {
     `${wide("MyApi")} │   3 │ let a b`,
     `${wide("MyApi")} │     │     ^`,
     `${wide("Web")} │ crashed: exit code 1, again in 500 ms`,
+    `${wide("Web")} │ restarted: API_URL changed`,
     `${wide("livedev")} │ livedev.config.ts:7: Unexpected end of file`,
   ]);
   t.end();

@@ -127,8 +127,9 @@ void t.test("another environment restarts it, the same leaves it alone", async (
   rig.processes.apply(version("one"));
   rig.processes.apply(version("two"));
   await rig.line("Web", "value two");
-  t.match(await rig.event("process.exited"), { reason: "restarted" });
+  t.match(await rig.event("process.exited"), { reason: "restarted", how: "VALUE changed" });
   t.equal(rig.events.filter(({ type }) => type === "process.started").length, 2);
+  t.match(await rig.processes.list(), [{ restarts: 1, restarted: { why: "VALUE changed" } }]);
 });
 
 void t.test(
@@ -271,7 +272,10 @@ void t.test("a directory that is not there, a name that nobody has", async (t) =
   rig.processes.apply([wanted("Lost", "sleep 60", { directory: "packages/none" })]);
   await rig.event("process.exited");
   t.match(await rig.processes.list(), [
-    { state: "stopped", why: "The directory of Lost is missing: packages/none." },
+    {
+      state: "stopped",
+      why: /^The directory of Lost is missing: packages\/none\. Mend `path` or `dev\.directory` in /,
+    },
   ]);
   t.throws(() => rig.processes.start("Nobody"), { code: "process.unknown", hint: "There are: Lost." });
 });
