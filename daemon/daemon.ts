@@ -286,7 +286,7 @@ export class Daemon {
         urls: this.#kept.get("urls") ?? {},
         record,
         onUrls: (urls) => {
-          this.#kept.set({ urls });
+          this.#kept.keep({ urls });
           this.#applyFunctions();
           this.#applyProcesses();
         },
@@ -298,7 +298,7 @@ export class Daemon {
       await Debugging.open({
         secret: this.#key.key,
         kept: this.#kept.get("debugging"),
-        keep: (debugging) => this.#kept.set({ debugging }),
+        keep: (debugging) => this.#kept.keep({ debugging }),
         functions: () => this.#debuggable(),
         onAttached: () => this.#functions.debuggerChanged(),
         onPaused: ({ requestId }) => this.#invocations.hold(requestId),
@@ -318,7 +318,7 @@ export class Daemon {
         bridgePort: () => Number(new URL(this.#bridge.address).port),
         key: this.#key,
         kept: this.#kept.get("tunnel") ?? {},
-        keep: (tunnel) => this.#kept.set({ tunnel }),
+        keep: (tunnel) => this.#kept.keep({ tunnel }),
         record,
         onWayIn: () => this.#wayInChanged(),
         onRefused: this.#refusals.at("the tunnel's local ports"),
@@ -499,7 +499,8 @@ export class Daemon {
   async #close(reason: string, restarting: boolean, hurry: AbortSignal): Promise<void> {
     this.#log.info({ reason }, "stopping");
     const back = restarting ? undefined : this.#putTimeoutsBack(hurry);
-    if (!restarting) this.#forgetLive();
+    // Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on.
+    if (!restarting) this.#kept.keep({ live: false, debugging: undefined });
     await this.#invocations.drain(this.#drainMs, restarting ? "restarting" : "stopping", hurry);
     await back;
     await this.#bridge.goodbye(restarting ? "restarting" : "stopping");
@@ -516,16 +517,6 @@ export class Daemon {
       await untilAborted(this.#debugging.off(), over);
     } catch (error) {
       this.#log.warn({ reason: messageOf(error) }, "deployed time-outs are still raised");
-    }
-  }
-
-  /** Who opens the next daemon does not go live by that; one that was killed, or restarts, goes on. */
-  #forgetLive(): void {
-    try {
-      this.#kept.set({ live: false, debugging: undefined });
-    } catch (error) {
-      // A full disk, a state folder that is gone: no reason to stay.
-      this.#log.warn({ reason: messageOf(error) }, "the next daemon will go live by itself");
     }
   }
 
@@ -561,7 +552,7 @@ export class Daemon {
       this.#log.warn({ port: before }, "the bridge's port is taken; the stubs are given another");
       bridge = await open(0);
     }
-    this.#kept.set({ bridgePort: Number(new URL(bridge.address).port) });
+    this.#kept.keep({ bridgePort: Number(new URL(bridge.address).port) });
     return bridge;
   }
 
@@ -639,7 +630,7 @@ export class Daemon {
     const { name, stage, home, region, profile, endpoint, protect, removal } = app;
     const place = { name, stage, home, region, removal };
     const removable = JSON.parse(JSON.stringify({ ...place, profile, endpoint, protect })) as Removable;
-    this.#kept.set({ app: name, home, retryable, removable });
+    this.#kept.keep({ app: name, home, retryable, removable });
     this.#readSecrets(app);
     this.#writeTypes(app);
     this.#applyFunctions();
@@ -839,7 +830,7 @@ export class Daemon {
         log: componentLog(this.#log, "credentials"),
       }),
     );
-    this.#kept.set({ credentialsPort: endpoint.port });
+    this.#kept.keep({ credentialsPort: endpoint.port });
     return endpoint;
   }
 
@@ -1031,7 +1022,7 @@ export class Daemon {
   }
 
   #stands(app: Place, functions: Deployed, known: Readonly<Record<string, unknown>>): void {
-    this.#kept.set({ standsAt: placeOf(app) });
+    this.#kept.keep({ standsAt: placeOf(app) });
     this.#deployed = functions;
     // Passwords and secrets stand in the stage's own state; a file of ours need not hold them too.
     this.#outputs = known;
@@ -1040,7 +1031,7 @@ export class Daemon {
         ([ref, value]) => !ref.endsWith(".password") && !this.#secrets.holds(value),
       ),
     );
-    this.#kept.set({ deployed: functions, outputs });
+    this.#kept.keep({ deployed: functions, outputs });
   }
 
   /** What a deployment would do; `dev`: what going live would. @throws LivedevError */
@@ -1084,7 +1075,7 @@ export class Daemon {
       await home.hold(false);
       const removed = await home.deploy.remove({ functions: [], ...place }, { signal });
       this.#stands(place, {}, {});
-      this.#kept.set({ standsAt: null });
+      this.#kept.keep({ standsAt: null });
       if (removed.kept.length === 0) await home.forget();
       this.store.record({ type: "deploy.finished", tookMs: removed.tookMs, urls: {} });
       return removed;
@@ -1108,7 +1099,7 @@ export class Daemon {
     const now = JSON.stringify(placeOf(app));
     if (before === undefined || before === null || JSON.stringify(placeOf(before)) === now) return;
     if (byHand && this.#kept.get("movesTo") === now) return;
-    if (byHand) this.#kept.set({ movesTo: now });
+    if (byHand) this.#kept.keep({ movesTo: now });
     throw stageMoved(where(before), where(app));
   }
 
@@ -1123,8 +1114,9 @@ export class Daemon {
 
   /** A change by hand after which the stage is not live any more. One that fails leaves it as far as it came. */
   async #change<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    this.#wantLive = false;
+    // First of all: where the disk refuses, nothing was changed.
     this.#kept.set({ live: false });
+    this.#wantLive = false;
     this.#live = { state: "deploying" };
     try {
       signal.throwIfAborted();
@@ -1157,7 +1149,7 @@ export class Daemon {
     this.#log.warn({ code: reason.code }, reason.message);
     if (reason.code === "stage.takenOver") {
       this.#wantLive = false;
-      this.#kept.set({ live: false });
+      this.#kept.keep({ live: false });
     }
     this.#live = {
       state: "failed",

@@ -175,6 +175,10 @@ export const stateNotWritable = (path: string, cause: unknown) =>
     { cause },
   );
 
+/** Of the file system's refusals and of SQLite's. */
+export const isDiskFull = (error: unknown): boolean =>
+  ["ENOSPC", "EDQUOT", "SQLITE_FULL"].includes(codeOf(error) ?? "");
+
 export const storageFull = (file: string, cause: unknown) =>
   new LivedevError(
     "storage.full",
@@ -407,8 +411,8 @@ export const cloudFailed = (logFile: string, lastLine: string) =>
   );
 
 /** Where the command that starts it failed; `reason` is what it said. */
-export const cloudNotStarted = (reason: string) =>
-  new LivedevError("cloud.notStarted", `The local cloud could not be started: ${reason}`);
+export const cloudNotStarted = (reason: string, hint?: string) =>
+  new LivedevError("cloud.notStarted", `The local cloud could not be started: ${reason}`, hint);
 
 export const cloudNotStopped = (pid: number) =>
   new LivedevError("cloud.notStopped", `The local cloud (pid ${pid}) has not stopped within 10 seconds.`);

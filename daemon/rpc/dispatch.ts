@@ -18,7 +18,7 @@ import {
 import type { z } from "zod";
 
 import { RPC_ERROR } from "../../proto/errors.ts";
-import { LivedevError, tooManyRequests } from "../lib/errors.ts";
+import { isDiskFull, LivedevError, storageFull, tooManyRequests } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 
 import { depthExceeds } from "./depth.ts";
@@ -77,6 +77,8 @@ export class Dispatcher {
         if (method.signal.aborted && !(error instanceof LivedevError)) {
           throw new JSONRPCErrorException("The request was cancelled.", RPC_ERROR.cancelled);
         }
+        // Whatever of it could not be written: no bug of ours, and its caller can mend it.
+        if (isDiskFull(error)) throw storageFull(pathOf(error) ?? "what it had to keep", error);
         throw error;
       }
     });
@@ -161,6 +163,8 @@ export class Dispatcher {
     else if (!(error instanceof JSONRPCErrorException)) this.#log.error({ err: error }, message);
   }
 }
+
+const pathOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).path;
 
 function invalidRequest(id: JSONRPCID, what: string): JSONRPCResponse {
   return createJSONRPCErrorResponse(id, JSONRPCErrorCode.InvalidRequest, `Invalid Request: ${what}`);

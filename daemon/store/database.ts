@@ -14,6 +14,7 @@ import {
   sqliteMissing,
   stateNotWritable,
   storageFailed,
+  isDiskFull,
   storageFull,
 } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -95,7 +96,7 @@ export function isBindingMissing(error: unknown): boolean {
 export function explain(file: string, error: unknown): unknown {
   if (error instanceof LivedevError) return error;
   const code = codeOf(error) ?? "";
-  if (code === "SQLITE_FULL" || code === "ENOSPC") return storageFull(file, error);
+  if (isDiskFull(error)) return storageFull(file, error);
   if (/^SQLITE_(READONLY|CANTOPEN)|^E(ACCES|PERM|ROFS)$/.test(code))
     return stateNotWritable(dirname(file), error);
   if (isBindingMissing(error)) return sqliteMissing(error);

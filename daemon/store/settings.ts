@@ -3,46 +3,66 @@
  * file of its own, replaced as a whole.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 
-import { codeOf, messageOf, stateNotWritable } from "../lib/errors.ts";
+import { codeOf, isDiskFull, messageOf, stateNotWritable, storageFull } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 
 export class Settings<T extends object> {
   readonly #file: string;
+  readonly #log: Log;
   #values: Partial<T>;
+  /** As the file has them. */
+  #written: string;
 
-  static open<T extends object>(options: { file: string; log: Log }): Settings<T> {
-    const { file, log } = options;
+  static open<T extends object>({ file, log }: { file: string; log: Log }): Settings<T> {
     try {
-      return new Settings<T>(file, JSON.parse(readFileSync(file, "utf8")) as Partial<T>);
+      return new Settings<T>(file, log, JSON.parse(readFileSync(file, "utf8")) as Partial<T>);
     } catch (error) {
       // All in it can be found out again, at the cost of a deployment.
       if (codeOf(error) !== "ENOENT")
         log.warn({ file, reason: messageOf(error) }, "begun anew: it cannot be read");
-      return new Settings<T>(file, {});
+      return new Settings<T>(file, log, {});
     }
   }
 
-  private constructor(file: string, values: Partial<T>) {
+  private constructor(file: string, log: Log, values: Partial<T>) {
     this.#file = file;
+    this.#log = log;
     this.#values = values;
+    this.#written = JSON.stringify(values);
   }
 
   get<K extends keyof T>(name: K): T[K] | undefined {
     return this.#values[name];
   }
 
-  /** On the disk when it returns. @throws LivedevError where the disk refuses; then it holds until the end. */
+  /** On the disk when it returns. @throws LivedevError where the disk refuses; then all is as it was. */
   set(values: Partial<T>): void {
-    const text = JSON.stringify({ ...this.#values, ...values });
-    if (text === JSON.stringify(this.#values)) return;
+    const whole = { ...this.#values, ...values };
+    const text = JSON.stringify(whole);
+    if (text !== this.#written) this.#write(text);
+    this.#values = whole;
+  }
+
+  /** What is known from here on, and will be on the disk as soon as that takes it: nobody is held up meanwhile. */
+  keep(values: Partial<T>): void {
     this.#values = { ...this.#values, ...values };
+    try {
+      this.set({});
+    } catch (error) {
+      this.#log.warn({ reason: messageOf(error) }, "the next daemon may not know what this one does");
+    }
+  }
+
+  #write(text: string): void {
     const draft = `${this.#file}.${process.pid}`;
     try {
       writeFileSync(draft, text, { mode: 0o600 });
       renameSync(draft, this.#file);
     } catch (error) {
-      throw stateNotWritable(this.#file, error);
+      throw isDiskFull(error) ? storageFull(this.#file, error) : stateNotWritable(dirname(this.#file), error);
     }
+    this.#written = text;
   }
 }
