@@ -84,7 +84,7 @@ import {
 } from "./run-environment.ts";
 import { runnable } from "./runnable.ts";
 import { openStateFolder } from "./state-folder.ts";
-import { StageSecrets, type SecretValues } from "./stage-secrets.ts";
+import { StageSecrets, type SecretChange, type SecretValues } from "./stage-secrets.ts";
 import { Store } from "./store/store.ts";
 import { linkedHosts, servers } from "./linked-hosts.ts";
 import { nodeOptionsFor, throughTunnel } from "./tunnel-environment.ts";
@@ -163,7 +163,7 @@ export class Daemon {
   readonly #credentials = new Credentials();
   readonly #secrets = new StageSecrets({
     store: () => this.#secretStore(),
-    changed: () => this.#secretsChanged(),
+    changed: (by) => this.#secretsChanged(by),
   });
   readonly #ended = deferred<void>();
   /** Settles with the first load of the config, good or bad. */
@@ -890,11 +890,13 @@ export class Daemon {
       );
   }
 
-  #secretsChanged(): void {
+  #secretsChanged(by: readonly SecretChange[]): void {
     if (this.#scope.closed) return;
     this.store.conceal(Object.values(this.#secrets.values));
     this.#applyFunctions();
     this.#applyProcesses();
+    for (const { name, scope, how } of by)
+      this.store.record({ type: "secret.changed", names: [name], fallback: scope === "fallback", how });
   }
 
   #inputsChanged(): void {
@@ -1003,6 +1005,10 @@ export class Daemon {
         outputs: this.#sealed(outputs),
       };
       this.#applyFunctions();
+      home.followSecrets(
+        () => this.#readSecrets(this.#app ?? app),
+        () => this.#wantLive && this.#app?.secrets.length !== 0,
+      );
       this.#processesRun ||= this.#processesWanted;
       this.#applyProcesses();
       const urls = urlsOf(known);

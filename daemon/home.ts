@@ -35,6 +35,8 @@ export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "secrets" |
   readonly log: Log;
 };
 
+const SECRETS_LOOK_MS = 30_000;
+
 export class Home {
   readonly cloud: CloudAddress | undefined;
   readonly deploy: Deploy;
@@ -43,6 +45,7 @@ export class Home {
   readonly #aws: Aws;
   readonly #scope: Scope;
   #lease: Promise<Lease> | undefined;
+  #followsSecrets = false;
 
   /** @throws LivedevError where the local cloud cannot be started. */
   static async open(options: HomeOptions): Promise<Home> {
@@ -97,8 +100,21 @@ export class Home {
 
   /** Where an app of AWS keeps them; one of the local cloud needs no home for that. */
   get secrets(): SecretStore {
+    return this.#ssm;
+  }
+
+  get #ssm(): SsmSecrets {
     const { name, stage } = this.#options.app;
     return new SsmSecrets(this.#aws, { app: name, stage });
+  }
+
+  /** Those that a teammate sets in AWS, as long as this home is one; once. */
+  followSecrets(changed: () => void, wanted: () => boolean): void {
+    if (this.#followsSecrets || this.cloud !== undefined) return;
+    this.#followsSecrets = true;
+    const { signal } = this.#scope;
+    const following = this.#ssm.follow(changed, { wanted, everyMs: SECRETS_LOOK_MS, signal });
+    this.#scope.defer(() => following);
   }
 
   /** Of the clients here: whoever runs beside the functions asks there too. */

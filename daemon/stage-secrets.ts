@@ -1,15 +1,17 @@
 /**
  * The stage's secrets as the daemon knows them: which value counts, where it is kept, who is told of a change. Read
- * anew with each config, at each change that is made here, and with home "local" whenever another daemon of the
- * project changes one. In memory alone.
+ * anew with each config, at each change that is made here, and where they are followed at changes that others make.
+ * In memory alone.
  */
 import type { WantedApp } from "../proto/app.ts";
 import type { RpcResult } from "../proto/rpc.ts";
 
 import {
+  changesOf,
   isSecretName,
   NO_SECRETS,
   type KeptSecrets,
+  type SecretChange,
   type SecretScope,
   type SecretStore,
   type SecretValues,
@@ -17,7 +19,7 @@ import {
 import { Latest } from "./lib/latest.ts";
 import { secretEmpty, secretNameInvalid } from "./lib/errors.ts";
 
-export type { SecretScope, SecretValues } from "./credentials/secrets.ts";
+export type { SecretChange, SecretScope, SecretValues } from "./credentials/secrets.ts";
 
 /** A shorter one stands by chance in many texts. */
 const LONG = 6;
@@ -25,13 +27,16 @@ const LONG = 6;
 export type StageSecretsOptions = {
   /** Where the app's secrets are kept. @throws LivedevError */
   readonly store: () => Promise<SecretStore>;
-  /** They are others than before. */
-  readonly changed: () => void;
+  /** They are others than before. `by`: those that somebody else changed. */
+  readonly changed: (by: readonly SecretChange[]) => void;
 };
 
 export class StageSecrets {
   readonly #options: StageSecretsOptions;
   #kept: KeptSecrets = NO_SECRETS;
+  #known = false;
+  /** What is being changed here. */
+  #ours: readonly { readonly scope: SecretScope; readonly name: string }[] = [];
   readonly #reading = new Latest(() => this.#read());
 
   constructor(options: StageSecretsOptions) {
@@ -59,16 +64,29 @@ export class StageSecrets {
       if (!isSecretName(name)) throw secretNameInvalid(name);
       if (value === "") throw secretEmpty(name);
     }
-    await (await this.#options.store()).set(scope, values);
-    await this.read();
+    await this.#change(scope, Object.keys(values), (store) => store.set(scope, values));
   }
 
   /** False where there was none. @throws LivedevError */
   async remove(scope: SecretScope, name: string): Promise<boolean> {
     if (!isSecretName(name)) throw secretNameInvalid(name);
-    const removed = await (await this.#options.store()).remove(scope, name);
-    await this.read();
-    return removed;
+    return this.#change(scope, [name], (store) => store.remove(scope, name));
+  }
+
+  async #change<T>(
+    scope: SecretScope,
+    names: readonly string[],
+    change: (store: SecretStore) => Promise<T>,
+  ): Promise<T> {
+    const ours = names.map((name) => ({ scope, name }));
+    this.#ours = [...this.#ours, ...ours];
+    try {
+      const done = await change(await this.#options.store());
+      await this.read();
+      return done;
+    } finally {
+      this.#ours = this.#ours.filter((one) => !ours.includes(one));
+    }
   }
 
   /** The config's, and those that have a value all the same. */
@@ -107,8 +125,13 @@ export class StageSecrets {
   }
 
   async #read(): Promise<void> {
-    const before = JSON.stringify(this.#kept);
+    const before = this.#kept;
     this.#kept = await (await this.#options.store()).read();
-    if (JSON.stringify(this.#kept) !== before) this.#options.changed();
+    const changes = changesOf(before, this.#kept);
+    const isOurs = ({ scope, name }: SecretChange) =>
+      this.#ours.some((one) => one.scope === scope && one.name === name);
+    const by = this.#known ? changes.filter((change) => !isOurs(change)) : [];
+    this.#known = true;
+    if (changes.length > 0) this.#options.changed(by);
   }
 }

@@ -9,6 +9,24 @@ export type SecretScope = "stage" | "fallback";
 
 export type KeptSecrets = Readonly<Record<SecretScope, SecretValues>>;
 
+/** What of them is other than it was. */
+export type SecretChange = {
+  readonly name: string;
+  readonly scope: SecretScope;
+  readonly how: "set" | "removed";
+};
+
+export function changesOf(before: KeptSecrets, now: KeptSecrets): SecretChange[] {
+  return (["stage", "fallback"] as const).flatMap((scope) => {
+    const names = new Set([...Object.keys(before[scope]), ...Object.keys(now[scope])]);
+    return [...names].sort().flatMap((name): SecretChange[] => {
+      const value = now[scope][name];
+      if (value === before[scope][name]) return [];
+      return [{ name, scope, how: value === undefined ? "removed" : "set" }];
+    });
+  });
+}
+
 export const NO_SECRETS: KeptSecrets = { stage: {}, fallback: {} };
 
 /** Where they are kept: a sealed file of this project's, or the account's Parameter Store. */

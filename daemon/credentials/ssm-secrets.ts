@@ -1,6 +1,7 @@
 /**
  * Secrets in AWS: a SecureString each in the Parameter Store of the app's region, encrypted by KMS, so that a team
- * shares them and a pipeline that deploys needs no file.
+ * shares them and a pipeline that deploys needs no file. Nothing tells when a teammate sets one: it is looked for, at
+ * what their versions are, which KMS is not asked for and nobody pays for.
  *
  *     /livedev/<app>/<stage>/<name>
  *     /livedev/<app>/_fallback/<name>     no stage begins with _
@@ -12,6 +13,8 @@ import {
   PutParameterCommand,
   type SSMClient,
 } from "@aws-sdk/client-ssm";
+
+import { setTimeout as wait } from "node:timers/promises";
 
 import type { Aws } from "../aws/aws.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
@@ -71,6 +74,35 @@ export class SsmSecrets implements SecretStore {
         throw error;
       }
     });
+  }
+
+  /** Where `wanted` says so at that moment. What it cannot find out, the next look may. */
+  async follow(
+    changed: () => void,
+    { wanted, everyMs, signal }: { wanted: () => boolean; everyMs: number; signal: AbortSignal },
+  ): Promise<void> {
+    let before: string | undefined;
+    for (;;) {
+      if (wanted()) {
+        const now = await this.#versions().catch(() => before);
+        if (signal.aborted) return;
+        if (before !== undefined && now !== before) changed();
+        before = now;
+      }
+      await wait(everyMs, undefined, { signal, ref: false }).catch(() => {});
+      if (signal.aborted) return;
+    }
+  }
+
+  async #versions(): Promise<string> {
+    const client = await this.#aws.ssm();
+    const found: string[] = [];
+    for (const scope of ["stage", "fallback"] as const) {
+      const pages = paginateGetParametersByPath({ client }, { Path: this.#path(scope) });
+      for await (const { Parameters = [] } of pages)
+        found.push(...Parameters.map(({ Name, Version }) => `${Name} ${Version}`));
+    }
+    return found.sort().join("\n");
   }
 
   async #readScope(client: SSMClient, scope: SecretScope): Promise<Record<string, string>> {

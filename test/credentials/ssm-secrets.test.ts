@@ -60,6 +60,58 @@ else {
     await ann.remove("stage", "Key");
   });
 
+  void t.test("what a teammate sets is found, while it is wanted", async (t) => {
+    const [ann, bob] = [of("team"), of("team")];
+    await ann.set("stage", { Key: "first" });
+    const end = new AbortController();
+    let wanted = false;
+    let asked = 0;
+    let wake = () => {};
+    let changes = 0;
+    const following = ann.follow(
+      () => {
+        changes += 1;
+        wake();
+      },
+      {
+        wanted: () => {
+          asked += 1;
+          wake();
+          return wanted;
+        },
+        everyMs: 20,
+        signal: end.signal,
+      },
+    );
+    const until = async (holds: () => boolean) => {
+      while (!holds()) await new Promise<void>((resolve) => (wake = resolve));
+    };
+    const passed = moto.passed;
+    await until(() => asked > 3);
+    t.equal(moto.passed, passed, "AWS is not asked for nothing");
+    wanted = true;
+    await until(() => asked > 6);
+    t.equal(changes, 0);
+    const decrypted: string[] = [];
+    moto.refuse = (_, body) => {
+      if (/WithDecryption":true/.test(body.toString())) decrypted.push(body.toString());
+      return undefined;
+    };
+    await bob.set("fallback", { Other: "second" });
+    await until(() => changes === 1);
+    t.strictSame(decrypted, [], "and KMS not at all");
+    t.strictSame(await ann.read(), { stage: { Key: "first" }, fallback: { Other: "second" } });
+    moto.refuse = () => ({ status: 400, name: "AccessDeniedException" });
+    const before = asked;
+    await until(() => asked > before + 2);
+    moto.refuse = () => undefined;
+    await bob.remove("fallback", "Other");
+    await until(() => changes === 2);
+    end.abort();
+    await following;
+    await bob.remove("stage", "Key");
+  });
+
   void t.test("more than one page of them is read, and a long one kept", async (t) => {
     const many = Object.fromEntries(Array.from({ length: 23 }, (_, at) => [`Secret${at}`, `value ${at}`]));
     const long = { ...many, Long: "x".repeat(7_000), Lines: 'one\ntwo "three"\n' };

@@ -265,6 +265,13 @@ t.test("--watch starts the command again when a secret, a variable or a link is 
   t.equal(await talk.line(), "red another");
   rig.save("livedev.config.ts", config("blue"));
   t.equal(await talk.line(), "blue another");
+  // Another stage's daemon, which shares the app's fallback.
+  const other = ["--stage", "other"];
+  await rig.livedev("secret", "remove", "StripeKey");
+  t.equal(await talk.line(), "blue null");
+  await rig.run("livedev.js", ["secret", "set", "StripeKey", "--fallback", ...other], "everybody's");
+  t.equal(await talk.line(), "blue everybody's");
+  await rig.livedevd("stop", ...other);
   talk.child.kill("SIGTERM");
   t.equal(await ended(talk.child), 143);
 });
