@@ -22,6 +22,7 @@ import {
   restarted,
   waitsForChange,
 } from "../errors.ts";
+import { followAwsFiles, readAwsFiles } from "./aws-files.ts";
 import { printError, type Cli, type Common } from "./cli.ts";
 import { note } from "./output.ts";
 
@@ -44,7 +45,10 @@ export function runAsCommand(cli: Cli): Command {
       [
         ["livedev run -- npx tsx scripts/seed.ts", "Resource.MyBucket.name in a script"],
         ["livedev run --as MyApi -- aws s3 ls", "with that function's permissions, not yours"],
-        ["livedev run --watch -- npm run dev", "again when links, secrets or environment change"],
+        [
+          "livedev run --watch -- npm run dev",
+          "again when links, secrets, environment or your credentials change",
+        ],
       ],
     )
     .option("--as <function>", "whose links, environment and permissions")
@@ -84,6 +88,7 @@ async function watched(
   first: RunEnvironment,
 ): Promise<number> {
   let given = first;
+  let keys = readAwsFiles(process.env);
   let running = new Running(args, given);
   let changed = false;
   let wake = () => {};
@@ -92,6 +97,7 @@ async function watched(
     wake();
   };
   await using _watching = await client.subscribe({ types: CHANGES }, look);
+  using _files = followAwsFiles(process.env, look);
   for (;;) {
     const woken = new Promise<"changed">((resolve) => (wake = () => resolve("changed")));
     if (!changed && running.ended === undefined) await Promise.race([running.exit, woken]);
@@ -110,12 +116,21 @@ async function watched(
       else throw error;
       return undefined;
     });
-    if (now === undefined || JSON.stringify(now) === JSON.stringify(given)) continue;
+    if (now === undefined) continue;
+    const keysNow = isDevelopers(now) ? readAwsFiles(process.env) : keys;
+    if (keysNow === keys && JSON.stringify(now) === JSON.stringify(given)) continue;
     given = now;
+    keys = keysNow;
     await running.stop();
+    if (running.asked !== undefined) return await running.exit;
     note(restarted());
     running = new Running(args, given);
   }
+}
+
+/** Whether its credentials are the developer's own; a function's are asked for anew all the while, and need no restart. */
+function isDevelopers({ variables }: RunEnvironment): boolean {
+  return !("AWS_CONTAINER_CREDENTIALS_FULL_URI" in variables) && !("AWS_ACCESS_KEY_ID" in variables);
 }
 
 /** A program in this terminal, with what it is given. */
