@@ -199,6 +199,21 @@ void t.test("F39: files that were made open to others, or by a crash, are privat
   }
 });
 
+void t.test("F39: values that are known to be secret are withheld wherever they are printed", async (t) => {
+  const store = await openStore(t, stateFile(t));
+  store.conceal(["walrus\n4478 of old", "4478", "planner"]);
+  const logs = ["it is 4478 of old", " 4478 ", "4478 are left", "walrus", "of planner"];
+  const id = invoke(store, { functionName: "planner", event: "4478", answer: `{"key":"4478 of old"}`, logs });
+  const found = await store.invocation(id);
+  t.strictSame(
+    found?.logs.map(({ text }) => text),
+    ["it is «sealed»", "«sealed»", "4478 are left", "«sealed»", "of «sealed»"],
+    "a short one where it is all that a line says, each line of one that has several",
+  );
+  t.strictSame([found?.event.text, found?.answer?.text], ["«sealed»", `{"key":"«sealed»"}`]);
+  t.equal(found?.functionName, "planner", "a function that is called so is found all the same");
+});
+
 void t.test("F39: what another key sealed is withheld, and the rest of history still reads", async (t) => {
   const file = stateFile(t);
   const first = await openStore(t, file);
