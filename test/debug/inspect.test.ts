@@ -1,0 +1,94 @@
+/** Debugging asked for at the start: `--inspect`, and NODE_OPTIONS, which Node itself takes first. */
+import { spawn } from "node:child_process";
+import { chmodSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+
+import t from "tap";
+
+import { Rig, ROOT, type Finished } from "../support/rig.ts";
+import { Cdp } from "./cdp.ts";
+import { filesOf } from "./support.ts";
+
+const rig = Rig.open({ files: { ...filesOf(["One"]), "package.json": '{ "private": true }\n' } });
+t.teardown(() => rig[Symbol.asyncDispose]());
+
+// As npm installs it.
+rig.install();
+const bin = join(rig.project, "node_modules", ".bin");
+rmSync(bin);
+mkdirSync(bin);
+chmodSync(join(ROOT, "dist", "livedevd.js"), 0o755);
+symlinkSync(join(ROOT, "dist", "livedevd.js"), join(bin, "livedevd"));
+
+/** One that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function run(command: string, args: readonly string[], nodeOptions?: string): Promise<Finished> {
+  const child = spawn(command, args, {
+    cwd: rig.project,
+    env: { ...rig.env, ...(nodeOptions !== undefined && { NODE_OPTIONS: nodeOptions }) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { code, stdout, stderr };
+}
+
+const livedevd = join(ROOT, "dist", "livedevd.js");
+
+/** What listens there is ours, and knows the function. */
+async function listening(port: number): Promise<string[]> {
+  await using client = await rig.connect();
+  for (;;) {
+    // Until whoever had the port has gone.
+    const status = await client.call("debug.status", {});
+    if (status.state === "off" || status.port !== port) return [];
+    if (status.waiting === undefined) break;
+    await wait(10);
+  }
+  await using _target = await Cdp.ofFunction(port, "One");
+  const version = await (await fetch(`http://127.0.0.1:${port}/json/version`)).json();
+  return Object.keys(version as object);
+}
+
+const OURS = ["Browser", "Protocol-Version", "webSocketDebuggerUrl"];
+
+t.test("through npx, which takes the port of NODE_OPTIONS first: ours once npx has ended", async (t) => {
+  const port = await freePort();
+  const { code, stderr } = await run("npx", ["livedevd", "start"], `--inspect=${port}`);
+  t.equal(code, 0, stderr);
+  t.match(stderr, `Port ${port} is not free yet`);
+  t.same(await listening(port), OURS);
+});
+
+t.test("NODE_OPTIONS=--inspect means --inspect: the command and the daemon are not debugged", async (t) => {
+  const port = await freePort();
+  const { code, stderr } = await run(process.execPath, [livedevd, "start"], `--inspect=127.0.0.1:${port}`);
+  t.equal(code, 0, stderr);
+  t.match(stderr, `Debuggers attach to 127.0.0.1:${port}`);
+  t.same(await listening(port), OURS);
+});
+
+t.test("--inspect=port at the start of a daemon; and it stays off where nobody asked", async (t) => {
+  t.equal((await rig.livedevd("stop")).code, 0);
+  const port = await freePort();
+  const { code, stderr } = await rig.livedevd("start", `--inspect=${port}`);
+  t.equal(code, 0, stderr);
+  t.match(stderr, `Debuggers attach to 127.0.0.1:${port}`);
+  t.same(await listening(port), OURS);
+  t.equal((await rig.livedevd("stop")).code, 0);
+  await rig.start();
+  t.match(JSON.parse((await rig.livedev("debug", "status", "--json")).stdout), { state: "off" });
+  // Another program may have that one: then it is waited for.
+  t.match(JSON.parse((await rig.livedev("debug", "on", "--json")).stdout), { state: "on", port: 9229 });
+});
