@@ -37,7 +37,9 @@ const code = await new Promise((resolve) => {
   tap.on("close", (exit, signal) => resolve(signal === null ? exit : 1));
 });
 
-const { suites, passed, failed, skipped } = await summarize(results);
+const { suites, passed, failed, skipped, counts } = await summarize(results);
+if (counts.length > 0) console.log();
+for (const line of counts) console.log(line);
 console.log("\nsuite          tests   seconds");
 for (const [suite, { tests, ms }] of [...suites].toSorted((a, b) => b[1].ms - a[1].ms)) {
   console.log(`${suite.padEnd(14)} ${String(tests).padStart(5)} ${(ms / 1000).toFixed(1).padStart(9)}`);
@@ -55,6 +57,7 @@ process.exit(failures + unexplained > 0 || passed === 0 ? 1 : 0);
 async function summarize(file) {
   const suites = new Map();
   const skipped = [];
+  const counts = [];
   const pending = { tests: 0 };
   let passed = 0;
   let failed = 0;
@@ -67,6 +70,8 @@ async function summarize(file) {
       else if (test[1] === undefined) passed += 1;
       else failed += 1;
     }
+    const count = /^ *# counted: (.*)$/.exec(line);
+    if (count !== null) counts.push(count[1]);
     const whole = /^(?:not )?ok \d+ - (\S+).*?# time=([\d.]+)ms/.exec(line);
     if (whole !== null) {
       const suite = (whole[1] ?? "").split("/")[1] ?? "";
@@ -75,5 +80,5 @@ async function summarize(file) {
       pending.tests = 0;
     }
   }
-  return { suites, passed, failed, skipped };
+  return { suites, passed, failed, skipped, counts };
 }

@@ -224,8 +224,17 @@ t.test(
     const second = await openBridge({ epoch: "epoch-2", port, receive: echo });
     t.equal((await invoked).body.toString(), '"x"');
 
-    await second.goodbye("stopping");
+    await second.goodbye("restarting");
     await second[Symbol.asyncDispose]();
+    const said = performance.now();
+    t.match(errorOf((await runtime.invoke('"nobody came back"')).body), { errorType: "Livedev.Away" });
+    const believedMs = performance.now() - said;
+    t.ok(believedMs > 4_500 && believedMs < 9_000, `after 5 s: ${believedMs.toFixed(0)} ms`);
+
+    const third = await openBridge({ epoch: "epoch-3", port, receive: echo });
+    t.equal((await runtime.invoke('"back"')).body.toString(), '"back"');
+    await third.goodbye("stopping");
+    await third[Symbol.asyncDispose]();
     const began = performance.now();
     t.match(errorOf((await runtime.invoke('"y"')).body), { errorType: "Livedev.Away" });
     t.ok(performance.now() - began < 100, `${(performance.now() - began).toFixed(0)} ms`);

@@ -8,6 +8,7 @@ import t, { type Test } from "tap";
 
 import { deferred } from "../../daemon/lib/scope.ts";
 import { FRAME_CODES } from "../../proto/frames.ts";
+import { counted } from "../support/counts.ts";
 import { type Cut, FrameProxy, PHASES } from "../support/frame-proxy.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { KEY, KEY_ID, ok, openBridge, portOf, streamed, StubProcess } from "../support/stub.ts";
@@ -128,7 +129,8 @@ t.test("cut at every type of frame, both ways, at three moments: run once, answe
     t.equal(stranger.runtime.strays, 0);
   }
   const { cuts, sent, answered, executed, refused, cancelled } = total;
-  t.comment(
+  counted(
+    t,
     `${cuts} cuts: ${sent} sent, ${answered} answered (${cancelled} to callers that left), ${executed} executed, ${refused} refused`,
   );
   t.equal(answered, sent);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
+import { counted } from "../support/counts.ts";
 import type { WantedApp } from "../../proto/app.ts";
 import type { ChildOrder } from "./child.ts";
 import { Killed, tried } from "./killed.ts";
@@ -85,7 +86,7 @@ else {
     await removed(t, "not killed", whole.place, before);
     t.ok(moments.length >= story.atLeast, `${moments.length} moments`);
     const picked = tried(moments, story.usually ?? 4);
-    t.comment(`killed at ${picked.length} of ${moments.length} moments`);
+    counted(t, `deploy on moto: killed at ${picked.length} of ${moments.length} moments`);
     for (const { name, killAt } of picked) {
       const order = await prepare();
       t.ok(await killed.killedAt(killAt, order), `${name} (${killAt})`);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
+import { counted } from "../support/counts.ts";
 import { mayStand } from "../../daemon/deploy/journal.ts";
 import type { WantedApp, WantedFunction } from "../../proto/app.ts";
 import { TestCloud } from "../cloud/rig.ts";
@@ -58,7 +59,7 @@ async function killEverywhere(
   const moments = await killed.whole(await prepare());
   t.ok(moments.length >= steps.atLeast, `${moments.length} moments`);
   const left = tried(moments);
-  t.comment(`killed at ${left.length} of ${moments.length} moments`);
+  counted(t, `deploy: killed at ${left.length} of ${moments.length} moments`);
   const lane = async () => {
     for (let one = left.shift(); one !== undefined; one = left.shift()) {
       const { name, killAt } = one;

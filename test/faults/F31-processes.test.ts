@@ -10,6 +10,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 
 import { alive, open, until, wanted } from "../processes/rig.ts";
+import { counted } from "../support/counts.ts";
 import { Rig } from "../support/rig.ts";
 import { killDaemon, slowness } from "./support.ts";
 
@@ -132,7 +133,7 @@ t.test("F31: none of the frontends' processes outlives the daemon, however it en
     const took = began();
     await killDaemon(rig);
     await until(() => alive(of(1)).length === 0, "none is alive");
-    t.comment(`${before} processes; survivors: ${alive(of(1)).length}, ${took()} ms after kill -9`);
+    counted(t, `F31: ${before} processes; survivors: ${alive(of(1)).length}, ${took()} ms after kill -9`);
     await withinBound(t, took());
     t.ok(await free(port), "the port is free");
   });
@@ -146,7 +147,7 @@ t.test("F31: none of the frontends' processes outlives the daemon, however it en
     const took = began();
     await killDaemon(rig);
     await until(() => alive(of(2)).length === 0, "none is alive");
-    t.comment(`${before} processes; survivors: ${alive(of(2)).length}, ${took()} ms after kill -9`);
+    counted(t, `F31: ${before} processes; survivors: ${alive(of(2)).length}, ${took()} ms after kill -9`);
     await withinBound(t, took());
   });
 
@@ -189,7 +190,7 @@ t.test("F31: none of the frontends' processes outlives the daemon, however it en
   await t.test("asked to stop: it ends all of them first", async (t) => {
     const before = alive(of(4)).length;
     t.equal((await rig.livedevd("stop")).code, 0);
-    t.comment(`${before} processes; survivors: ${alive(of(4)).length}`);
+    counted(t, `F31: ${before} processes; survivors: ${alive(of(4)).length}`);
     t.same(alive(of(4)), []);
   });
 });
@@ -219,7 +220,7 @@ t.test(
       ended.map(({ state }) => state),
       ["stopped", "stopped", "stopped"],
     );
-    t.comment(`${before} processes; survivors: ${alive(SIGN).length}`);
+    counted(t, `F31: ${before} processes; survivors: ${alive(SIGN).length}`);
     t.same(alive(SIGN), []);
     t.ok(await free(Number(readFileSync(port, "utf8"))), "the port is free");
 

@@ -8,7 +8,7 @@ import { killDaemon, project, runsOf, startAgain } from "../support/live-stub.ts
 const json = (value: Record<string, unknown>) => JSON.stringify(value);
 const errorOf = (body: Buffer) => JSON.parse(body.toString()) as { errorType: string; errorMessage: string };
 
-t.jobs = 3;
+t.jobs = 4;
 
 t.test(
   "the stub does not come back for the stored answer: undelivered, and it can be replayed",
@@ -48,6 +48,21 @@ t.test("nobody starts it again: an error that says the outcome is unknown", { bu
   await watched.next("invocation.undelivered");
   t.equal((await watched.row(requestId))?.status, "interrupted");
   t.same(runsOf(rig), { x: 1 });
+});
+
+t.test("nobody starts it again, and its timeout is far: told after 10 s", { buffered: true }, async (t) => {
+  await using made = await project("Plain");
+  const { rig, watched, stub } = made;
+  const invoked = stub.runtime.invoke(json({ name: "x", until: `${rig.root}/never` }), { timeoutMs: 60_000 });
+  await watched.next("invocation.begun");
+  while (runsOf(rig)["x"] !== 1) await wait(2);
+  await killDaemon(rig);
+  const began = performance.now();
+  t.match(errorOf((await invoked).body), { errorType: "Livedev.OutcomeUnknown" });
+  const tookMs = performance.now() - began;
+  t.ok(tookMs > 9_000 && tookMs < 20_000, `${tookMs.toFixed(0)} ms`);
+  await startAgain(rig);
+  await watched.next("invocation.undelivered");
 });
 
 t.test("killed in mid-stream: a mid-stream error, as Lambda signals it", { buffered: true }, async (t) => {

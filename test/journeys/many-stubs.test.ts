@@ -6,6 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import t from "tap";
 
 import { loadStageKey } from "../../daemon/credentials/stage-key.ts";
+import { counted } from "../support/counts.ts";
 import { Rig } from "../support/rig.ts";
 import { Watched } from "../support/live-stub.ts";
 
@@ -88,8 +89,9 @@ t.test("500 stubs bring 500 events of 50 ms at once: all are answered, and the q
     await all;
     const seconds = (performance.now() - began) / 1000;
     const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${rig.daemonPid()}/status`, "utf8"))?.[1];
-    t.comment(
-      `${answers.length} answers in ${seconds.toFixed(1)} s; the daemon's rss is ${Math.round(Number(rss) / 1024)} MB`,
+    counted(
+      t,
+      `stubs: ${answers.length} answers in ${seconds.toFixed(1)} s; the daemon's rss is ${Math.round(Number(rss) / 1024)} MB`,
     );
     t.equal(answers.length, PROCESSES * STUBS);
     const others = answers.filter(({ requestId, body }) => body !== JSON.stringify({ id: requestId }));

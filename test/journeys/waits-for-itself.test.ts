@@ -10,8 +10,8 @@ export default $config({
   app: () => ({ name: "itself", home: "local" }),
   async run() {
     const permissions = [{ actions: ["lambda:InvokeFunction"], resources: ["*"] }];
-    new aws.Function("Order", { handler: "src/order.handler", timeout: "12 seconds", permissions });
-    new aws.Function("Price", { handler: "src/price.handler", timeout: "12 seconds", permissions });
+    new aws.Function("Order", { handler: "src/order.handler", timeout: "60 seconds", permissions });
+    new aws.Function("Price", { handler: "src/price.handler", timeout: "60 seconds", permissions });
   },
 });
 `,

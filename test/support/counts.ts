@@ -1,3 +1,8 @@
+import type { Test } from "tap";
+
 /** How often the tests repeat what they repeat many times: LIVEDEV_FULL=1 (CI) gives the counts that are promised. */
 export const times = (full: number, quick: number): number =>
   process.env["LIVEDEV_FULL"] === "1" ? full : quick;
+
+/** What a test counted; `npm test` prints it at its end. */
+export const counted = (t: Test, text: string): void => t.comment(`counted: ${text}`);
