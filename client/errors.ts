@@ -407,6 +407,56 @@ export const historyGone = (reason: "database" | "pruned") =>
     ? "The history is another one now: following it from its beginning."
     : "Lines between the last one and the next were pruned away.";
 
+// ---- the multiplexer
+
+export const keysInvalid = (file: string, reason: string) =>
+  new LivedevError(
+    "keys.invalid",
+    `The keys in ${file} cannot be used: ${reason}.`,
+    "Mend the file, or move it away; docs/multiplexer.md lists actions and keys.",
+  );
+
+export const noTerminal = () =>
+  new LivedevError(
+    "cli.usage",
+    "--mode=multi needs a terminal.",
+    "`livedev dev --mode=mono` prints one stream of lines.",
+  );
+
+/** What was thrown by a program with classes of its own. */
+export function asLivedevError(error: unknown): unknown {
+  if (error instanceof LivedevError || !(error instanceof Error) || error.name !== "LivedevError")
+    return error;
+  const { code, hint } = error as LivedevError;
+  return new LivedevError(code, error.message, hint, { cause: error });
+}
+
+export const multiplexerSays = {
+  replaceByStubs: "Replace it by stubs?",
+  takeOver: "Take the stage over?",
+  notLive: "no: look on, and put no stubs in place",
+  quit: "Quit",
+  stopAll: "stop everything: livedevd, and all that it runs",
+  leaveRunning: "leave livedevd running",
+  stay: "stay",
+  apply: (count: number) =>
+    count === 0 ? "Go live?" : count === 1 ? "Apply 1 step?" : `Apply ${count} steps?`,
+  notApplied: "Nothing was applied.",
+  onlyWith: "only with the text: ",
+  copyAs: "Copy as",
+  event: "the event",
+  answer: "the answer",
+  tooLong: "Too long for a terminal's clipboard: `livedev history <id> --json` has it.",
+  copied: (text: string) => {
+    const count = text.split("\n").length;
+    return count === 1 ? `Copied ${text.length} characters.` : `Copied ${count} lines.`;
+  },
+  editAgain: "edit it again",
+  giveUp: "give up",
+  opening: "Opening livedevd …",
+  away: (since: string) => `livedevd is gone since ${since}; waiting for it`,
+} as const;
+
 function sentence(text: string): string {
   const capital = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?)]$/.test(capital) ? capital : `${capital}.`;

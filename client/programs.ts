@@ -11,6 +11,8 @@ export const VERSION: string = JSON.parse(readFileSync(join(PACKAGE_ROOT, "packa
 export const DAEMON_PROGRAM = join(PACKAGE_ROOT, "dist", "daemon.js");
 /** Reads a history where no daemon runs. */
 export const HISTORY_PROGRAM = join(PACKAGE_ROOT, "dist", "history-reader.js");
+/** Loaded into the CLI's own process. */
+export const MULTIPLEXER_PROGRAM = join(PACKAGE_ROOT, "dist", "tui.js");
 export const CLOUD_PROGRAM = join(PACKAGE_ROOT, "dist", "cloud.js");
 
 function findRoot(from: string): string {

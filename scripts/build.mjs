@@ -61,7 +61,7 @@ const builds = [
     },
     external: ["better-sqlite3", "esbuild", "ssh2", "@lydell/node-pty", "bufferutil", "utf-8-validate"],
   },
-  whole({ client: "client/connect.ts", sdk: "client/sdk/index.ts" }),
+  whole({ client: "client/connect.ts", sdk: "client/sdk/index.ts", tui: "client/tui/main.ts" }),
   whole(
     { livedev: "client/cli/livedev.ts", livedevd: "client/cli/livedevd.ts" },
     {

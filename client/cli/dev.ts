@@ -1,6 +1,7 @@
 /**
- * `livedev dev`: goes live, and shows what happens. The daemon and what it supervises go on when this ends. With a
- * command behind `--`, one frontend in this terminal instead, beside the daemon.
+ * `livedev dev`: goes live, and shows what happens: at a terminal all of it in panes, elsewhere as one stream of lines.
+ * The daemon and what it supervises go on when this ends. With a command behind `--`, one frontend in this terminal
+ * instead, beside the daemon.
  */
 import { realpathSync } from "node:fs";
 
@@ -10,17 +11,20 @@ import type { RecordedEvent } from "../../proto/events.ts";
 
 import type { LivedevClient } from "../client.ts";
 import { connect } from "../connect.ts";
-import { historyGone } from "../errors.ts";
+import { locate } from "../discovery.ts";
+import { historyGone, noTerminal } from "../errors.ts";
+import { multiplex } from "../multiplexer.ts";
 import type { Cli } from "./cli.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT, type Exit } from "./exit.ts";
 import { goLive, printLive } from "./live.ts";
 import { Mono } from "./mono.ts";
 import { note, print, printJson } from "./output.ts";
 import { Running } from "./run-as.ts";
 import { withYes, type StartOptions } from "./start.ts";
+import { printStopped, stopAt } from "./stop.ts";
 
 type Options = StartOptions & {
-  readonly mode: "mono" | "basic";
+  readonly mode?: "multi" | "mono" | "basic";
   readonly as?: string;
   readonly stop?: boolean;
 };
@@ -31,9 +35,10 @@ export function devCommand(cli: Cli): Command {
   return withYes(
     cli.command(
       "dev",
-      "Goes live and shows what happens, until Ctrl-C: functions, frontends, services. The daemon and all of these go on. With a command, one frontend in this terminal, with its links.",
+      "Goes live and shows what happens: functions, frontends, services. At a terminal all of them in one, with panes and keys; elsewhere one stream of lines, until Ctrl-C. With a command, one frontend in this terminal, with its links.",
       [
-        ["livedev dev", "one stream of lines, each with who says it"],
+        ["livedev dev", "at a terminal: panes, and ? for all keys"],
+        ["livedev dev --mode=mono", "one stream of lines, each with who says it"],
         ["livedev dev --mode=basic", "functions and deployments only; starts no frontends"],
         ["livedev dev --stop", "the daemon ends with it: for CI"],
         ["livedev dev -- next dev", "in the frontend's directory: this command in its place, flags and all"],
@@ -41,7 +46,11 @@ export function devCommand(cli: Cli): Command {
     ),
   )
     .addOption(
-      new Option("--mode <mode>", "what is shown and run").choices(["mono", "basic"]).default("mono"),
+      new Option("--mode <mode>", "what is shown and run (default: multi at a terminal, else mono)").choices([
+        "multi",
+        "mono",
+        "basic",
+      ]),
     )
     .option("--stop", "stop the daemon when this ends")
     .option(
@@ -53,16 +62,31 @@ export function devCommand(cli: Cli): Command {
     .action(
       cli.action<Options>(async ({ args, options }) => {
         if (args.length > 0) return inItsPlace(args, options);
-        await stream(cli, options);
+        const terminal = process.stdin.isTTY && process.stdout.isTTY;
+        const quiet = options.json === true || process.env["TERM"] === "dumb";
+        const { mode = terminal && !quiet ? "multi" : "mono" } = options;
+        if (mode === "multi" && !terminal) throw noTerminal();
+        if (mode === "multi") return panes(cli, options);
+        await stream(cli, options, mode);
         return EXIT.done;
       }),
     );
 }
 
-async function stream(cli: Cli, options: Options): Promise<void> {
+async function panes(cli: Cli, options: Options): Promise<Exit> {
+  const { yes = false, takeOver = false, stop: stopAtQuit = false } = options;
+  const ended = await multiplex({ ...options, yes, takeOver, stopAtQuit });
+  if (ended.is === "stop") {
+    const stopped = await stopAt(cli, locate(options), {});
+    if (stopped.state === "stopped") printStopped(stopped, false);
+  } else note(goesOn());
+  return ended.is === "interrupted" ? EXIT.interrupted : EXIT.done;
+}
+
+async function stream(cli: Cli, options: Options, mode: "mono" | "basic"): Promise<void> {
   const { signal } = cli;
   await using client = await connect({ ...options, signal });
-  const mono = new Mono({ processes: options.mode === "mono" });
+  const mono = new Mono({ processes: mode === "mono" });
   const show = ({ seq, at, event }: RecordedEvent) => {
     if (options.json === true) printJson({ seq, at, ...event });
     else for (const line of mono.lines(event)) print(line);
@@ -76,7 +100,7 @@ async function stream(cli: Cli, options: Options): Promise<void> {
   const interrupted = new Promise<undefined>((resolve) => {
     signal.addEventListener("abort", () => resolve(undefined), { once: true });
   });
-  const basic = options.mode === "basic";
+  const basic = mode === "basic";
   const live = await goLive(client, { ...options, quiet: true, ...(basic && { processes: false }) }, signal);
   mono.know(await names(client));
   if (options.json === true) printLive(client, live, true);
@@ -84,8 +108,10 @@ async function stream(cli: Cli, options: Options): Promise<void> {
   const error = await Promise.race([subscription.closed, interrupted]);
   if (error !== undefined) throw error;
   if (options.stop === true) await client.call("daemon.stop", {});
-  else if (options.json !== true) note("livedevd goes on; `livedevd stop` ends it, and all that it runs.");
+  else if (options.json !== true) note(goesOn());
 }
+
+const goesOn = () => "livedevd goes on; `livedevd stop` ends it, and all that it runs.";
 
 async function names(client: LivedevClient): Promise<string[]> {
   const [functions, processes] = await Promise.all([

@@ -23,16 +23,23 @@ export function stopCommand(cli: Cli): Command {
         const stopped = await stopAt(cli, place, {});
         if (stopped.state === "notRunning")
           throw notRunning(place.project, place.stageKnown ? place.stage : undefined);
-        const { pid, tookMs, killed, cloud } = stopped;
-        printEither(options.json, { pid, tookMs: Math.round(tookMs), killed }, () =>
-          killed
-            ? `livedevd (pid ${pid}) did not end by itself and was killed. The next start ends what it left.`
-            : `livedevd (pid ${pid}) has stopped, in ${duration(tookMs)}.`,
-        );
-        if (cloud !== undefined && options.json !== true)
-          note("The local cloud goes on, as AWS would; `livedev cloud stop` ends it.");
+        printStopped(stopped, options.json);
       }),
     );
+}
+
+export function printStopped(
+  stopped: Extract<Stopped, { state: "stopped" }>,
+  json: boolean | undefined,
+): void {
+  const { pid, tookMs, killed, cloud } = stopped;
+  printEither(json, { pid, tookMs: Math.round(tookMs), killed }, () =>
+    killed
+      ? `livedevd (pid ${pid}) did not end by itself and was killed. The next start ends what it left.`
+      : `livedevd (pid ${pid}) has stopped, in ${duration(tookMs)}.`,
+  );
+  if (cloud !== undefined && json !== true)
+    note("The local cloud goes on, as AWS would; `livedev cloud stop` ends it.");
 }
 
 export function stopAt(cli: Cli, place: Place, options: { readonly restarting?: boolean }): Promise<Stopped> {
