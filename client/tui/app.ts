@@ -98,7 +98,7 @@ export class App {
       choose: (title, choices) => this.#choose(title, choices),
     });
     this.#deploy = new DeployPane({ system, byHand: () => this.#byHand, plan: () => void this.#plan() });
-    this.#tunnel = new TunnelPane({ system, changed });
+    this.#tunnel = new TunnelPane(system);
     this.#sidebar = new Sidebar(system, () => this.#tunnel.summary);
     this.#layout = layout({ ...terminal.size, zoomed: false, focus: "sidebar" });
   }
@@ -123,11 +123,9 @@ export class App {
   /** Another daemon, or another history: everything is asked anew. */
   reset(): void {
     this.#functions.reset();
-    this.#tunnel.refresh();
   }
 
   configLoaded(): void {
-    this.#tunnel.refresh();
     // One that was broken when it should have gone live.
     if (this.#liveWanted && this.#options.system.status?.live.state !== "live") this.goLive();
   }

@@ -5,7 +5,7 @@
  *     connected ──lost──► away since ──the client reconnects──► connected, everything asked anew
  */
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
-import type { DaemonStatus, ProcessStatus } from "../../proto/rpc.ts";
+import type { DaemonStatus, ProcessStatus, RpcResult } from "../../proto/rpc.ts";
 import type { LivedevClient } from "../client.ts";
 import { LivedevError, messageOf } from "../errors.ts";
 import { Deployment } from "./deployment.ts";
@@ -18,6 +18,7 @@ export const EVENT_TYPES = [
   "deploy.*",
   "stage.lost",
   "secret.changed",
+  "tunnel.*",
   "process.started",
   "process.ready",
   "process.waiting",
@@ -53,6 +54,7 @@ export class System {
   readonly #waiters = new Set<() => void>();
   #status: DaemonStatus | undefined;
   #processes: readonly ProcessStatus[] = [];
+  #tunnel: RpcResult<"tunnel.status"> | undefined;
   #awaySince: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #due = false;
@@ -75,6 +77,11 @@ export class System {
 
   get processes(): readonly ProcessStatus[] {
     return this.#processes;
+  }
+
+  /** Undefined: the daemon is of a version that knows no tunnel. */
+  get tunnel(): RpcResult<"tunnel.status"> | undefined {
+    return this.#tunnel;
   }
 
   /** Since when nobody answers. */
@@ -142,10 +149,12 @@ export class System {
     this.#due = false;
     this.#asking = true;
     try {
-      const [status, processes] = await Promise.all([
+      const [status, processes, tunnel] = await Promise.all([
         this.client.call("daemon.status", {}),
         this.client.call("process.list", {}),
+        this.client.call("tunnel.status", {}).catch(() => undefined),
       ]);
+      this.#tunnel = tunnel;
       this.#status = status;
       this.#processes = processes;
       this.deployment.stands(status);
@@ -199,6 +208,10 @@ export class System {
       case "process.started":
       case "process.ready":
       case "process.waiting":
+      case "tunnel.connected":
+      case "tunnel.lost":
+      case "tunnel.failed":
+      case "tunnel.portTaken":
         this.refresh();
         break;
       case "worker.started":

@@ -1,40 +1,12 @@
 /** The tunnel, where there is one: how it stands, and what goes through it. */
-import type { RpcMethod } from "../../proto/rpc.ts";
+import type { RpcResult } from "../../proto/rpc.ts";
 import { clock } from "../time.ts";
 import { line, lines, span, spans, type Line } from "./spans.ts";
 import { STYLES, type Style } from "./style.ts";
 import type { System } from "./system.ts";
 import { TextPane } from "./text-pane.ts";
 
-type Problem = { readonly message: string; readonly hint?: string };
-type Traffic = {
-  readonly open: number;
-  readonly opened: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-};
-type Port = {
-  readonly name: string;
-  readonly host: string;
-  readonly port: number;
-  readonly local: number;
-  readonly takenBy?: string;
-};
-
-type Tunnel =
-  | { readonly state: "off" }
-  | {
-      readonly state: "connecting" | "up" | "waiting";
-      readonly host: string;
-      readonly since: number;
-      readonly problem?: Problem;
-      readonly retryAt?: number;
-      readonly address?: string;
-      readonly addressProblem?: Problem;
-      readonly inward: Traffic;
-      readonly outward: Traffic;
-      readonly ports: readonly Port[];
-    };
+type Tunnel = Exclude<RpcResult<"tunnel.status">, { state: "off" }>;
 
 const STATES = { up: STYLES.green, connecting: STYLES.yellow, waiting: STYLES.red } as const satisfies Record<
   string,
@@ -44,26 +16,31 @@ const SIGNS = { up: "●", connecting: "◐", waiting: "✗" } as const;
 const REFRESH_MS = 1_000;
 
 export class TunnelPane extends TextPane {
-  readonly #options: { readonly system: System; readonly changed: () => void };
-  #tunnel: Tunnel = { state: "off" };
+  readonly #system: System;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: { readonly system: System; readonly changed: () => void }) {
+  constructor(system: System) {
     super({ context: "tunnel", atEnd: false });
-    this.#options = options;
+    this.#system = system;
   }
 
   /** For the sidebar; undefined: there is none. */
   get summary(): Line | undefined {
     const tunnel = this.#tunnel;
-    if (tunnel.state === "off") return undefined;
-    return [span(`${SIGNS[tunnel.state]} `, STATES[tunnel.state]), span("Tunnel")];
+    return tunnel === undefined
+      ? undefined
+      : [span(`${SIGNS[tunnel.state]} `, STATES[tunnel.state]), span("Tunnel")];
+  }
+
+  get #tunnel(): Tunnel | undefined {
+    const { tunnel } = this.#system;
+    return tunnel === undefined || tunnel.state === "off" ? undefined : tunnel;
   }
 
   /** Its traffic is counted, not told. */
   override show(): void {
-    this.#timer ??= setInterval(() => this.refresh(), REFRESH_MS);
-    this.refresh();
+    this.#timer ??= setInterval(() => this.#system.refresh(), REFRESH_MS);
+    this.#system.refresh();
   }
 
   override hide(): void {
@@ -71,21 +48,9 @@ export class TunnelPane extends TextPane {
     this.#timer = undefined;
   }
 
-  refresh(): void {
-    // An older daemon has no such method.
-    const asked = this.#options.system.client.call("tunnel.status" as RpcMethod, {}) as Promise<unknown>;
-    asked.then(
-      (tunnel) => {
-        this.#tunnel = tunnel as Tunnel;
-        this.#options.changed();
-      },
-      () => {},
-    );
-  }
-
   title(): Line {
     const tunnel = this.#tunnel;
-    if (tunnel.state === "off") return [span("Tunnel", STYLES.bold)];
+    if (tunnel === undefined) return [span("Tunnel", STYLES.bold)];
     return [
       span("Tunnel", STYLES.bold),
       span(`  ${tunnel.state}`, STATES[tunnel.state]),
@@ -95,7 +60,7 @@ export class TunnelPane extends TextPane {
 
   lines(): Line[] {
     const tunnel = this.#tunnel;
-    if (tunnel.state === "off") return [line("No bastion is configured.", STYLES.dim)];
+    if (tunnel === undefined) return [line("No bastion is configured.", STYLES.dim)];
     return [
       ...problem(tunnel.problem),
       ...(tunnel.retryAt === undefined ? [] : [line(`tried again at ${clock(tunnel.retryAt)}`, STYLES.dim)]),
@@ -116,7 +81,7 @@ export class TunnelPane extends TextPane {
   }
 }
 
-function problem(found: Problem | undefined): Line[] {
+function problem(found: Tunnel["problem"]): Line[] {
   if (found === undefined) return [];
   return [
     ...lines(found.message, STYLES.red),
@@ -124,7 +89,7 @@ function problem(found: Problem | undefined): Line[] {
   ];
 }
 
-const traffic = (name: string, { open, opened, bytesIn, bytesOut }: Traffic): Line => [
+const traffic = (name: string, { open, opened, bytesIn, bytesOut }: Tunnel["inward"]): Line => [
   span(name.padEnd(14), STYLES.dim),
   span(`${open} open, ${opened} in all, ${bytes(bytesIn)} in, ${bytes(bytesOut)} out`),
 ];
