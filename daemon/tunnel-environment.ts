@@ -50,7 +50,9 @@ const VARIABLES: Readonly<
   }),
   redis: ({ local, username, password, tls }) => {
     const who =
-      password === undefined ? "" : `${encodeURIComponent(username ?? "")}:${encodeURIComponent(password)}@`;
+      password === undefined
+        ? ""
+        : `${encodeURIComponent(username ?? "default")}:${encodeURIComponent(password)}@`;
     return {
       addresses: { REDIS_URL: `${tls ? "rediss" : "redis"}://${who}127.0.0.1:${local}` },
       settings: {},

@@ -32,6 +32,7 @@ const SENSITIVE_WHOLE = new Set([
   "jwt",
   "sessionid",
   "sid",
+  "mysqlpwd",
   "xamzsignature",
   "awsaccesskeyid",
 ]);
@@ -103,6 +104,9 @@ const ASSIGNED = /(?<![\w.-])([\w.-]{2,128})=([^\s&"'\\;,«]{1,16384})/g;
 const HEADER =
   /\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-amz-security-token)(:\s{0,8})([^\s"'«][^\r\n"'«]{0,16384})/gi;
 
+/** `redis://user:password@host`. */
+const IN_URL = /(:\/\/[^\s:@/?#"'«]{0,128}:)[^\s@/?#"'«]{1,512}(?=@)/g;
+
 /** The text without what looks like a credential. The same object back where there is none. */
 export function redact(text: string): string {
   let shown = text.includes("PRIVATE KEY") ? text.replace(PEM, SEALED) : text;
@@ -111,6 +115,7 @@ export function redact(text: string): string {
     isSensitiveName(name) ? `${name}${between}${quote}${SEALED}` : whole,
   );
   shown = redactAssigned(shown);
+  if (shown.includes("://")) shown = shown.replace(IN_URL, `$1${SEALED}`);
   shown = shown.replace(VALUES, SEALED);
   return shown.replace(FORTY, (value) => (looksRandom(value) ? SEALED : value));
 }

@@ -35,6 +35,11 @@ export const INITDB = program("initdb", versions);
 export const POSTGRES_SERVER = program("postgres", versions);
 export const PSQL = program("psql", versions);
 export const postgresMissing = missing(INITDB, "PostgreSQL");
+export const MARIADB_SERVER = program("mariadbd", ["/usr/sbin"]);
+export const MARIADB_INSTALL = program("mariadb-install-db");
+export const mariadbMissing = missing(MARIADB_SERVER, "MariaDB");
+export const PROXYCHAINS = program("proxychains4");
+export const proxychainsMissing = missing(PROXYCHAINS, "proxychains");
 /** Packages pg, mysql2, ioredis, undici. */
 export const CLIENTS = process.env["LIVEDEV_CLIENTS"] ?? join(ROOT, ".parts", "clients", "node_modules");
 export const clientsMissing = missing(join(CLIENTS, "pg"), "the databases' clients");

@@ -34,12 +34,15 @@ export const RANGE = "10.77.0.0/24";
 
 export type Place = "laptop" | "router" | "bastion" | "inside";
 
+export type Finished = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
 let count = 0;
 
 export class Net implements AsyncDisposable {
   readonly folder: string;
   readonly #name: string;
   readonly #children = new Set<ChildProcess>();
+  readonly #scratch: string[] = [];
   #sshd: ChildProcess | undefined;
   #sshdConfig: Record<string, string> = {};
 
@@ -70,6 +73,15 @@ export class Net implements AsyncDisposable {
     return join(this.folder, name);
   }
 
+  /** For data that databases write at their start: on a busy machine's disk that takes ten times as long. */
+  scratch(name: string): string {
+    const folder = mkdtempSync(
+      join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `${this.#name}-${name}-`),
+    );
+    this.#scratch.push(folder);
+    return folder;
+  }
+
   space(place: Place): string {
     return `${this.#name}-${place}`;
   }
@@ -82,6 +94,16 @@ export class Net implements AsyncDisposable {
   run(place: Place, command: readonly string[], options: { env?: NodeJS.ProcessEnv } = {}): string {
     const [file = "", ...args] = [...this.inside(place), ...command];
     return execFileSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], ...options });
+  }
+
+  /** As run(), while this process goes on. */
+  async finished(place: Place, command: readonly string[]): Promise<Finished> {
+    const child = this.start(place, command);
+    let [stdout, stderr] = ["", ""];
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    const [code] = (await once(child, "close")) as [number | null];
+    return { code, stdout, stderr };
   }
 
   /** Ends with the namespaces at the latest. */
@@ -228,6 +250,7 @@ export class Net implements AsyncDisposable {
       }
       rmSync(join("/etc/netns", this.space(place)), { recursive: true, force: true });
     }
+    for (const folder of this.#scratch) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 

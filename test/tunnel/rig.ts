@@ -1,12 +1,20 @@
 /** A project whose daemon runs on the laptop of a Net, and stubs that run inside it. */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { appendFileSync, chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 import { loadStageKey } from "../../daemon/credentials/stage-key.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
 import { Watched } from "../support/live-stub.ts";
-import { INITDB, PSQL, POSTGRES_SERVER } from "../support/parts.ts";
+import {
+  INITDB,
+  MARIADB_INSTALL,
+  MARIADB_SERVER,
+  POSTGRES_SERVER,
+  PSQL,
+  REDIS_SERVER,
+} from "../support/parts.ts";
 import { Rig } from "../support/rig.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { StubProcess } from "../support/stub.ts";
@@ -127,6 +135,11 @@ export function following<T extends LivedevEvent["type"]>(watched: Watched, type
   return watched.next(type, (event) => watched.events.indexOf(event) >= seen);
 }
 
+/** Not while it holds up what else is being started. */
+async function finished([file = "", ...args]: readonly string[]): Promise<void> {
+  await promisify(execFile)(file, args, { cwd: "/" });
+}
+
 const unprivileged = (name: string) => [
   "setpriv",
   `--reuid=${name}`,
@@ -137,14 +150,12 @@ const unprivileged = (name: string) => [
 
 /** Inside, with user ada, password "planted" and database shop; by TLS, under the name db.corp.internal, too. */
 export async function startPostgres(net: Net): Promise<void> {
-  const folder = net.file("postgres");
-  mkdirSync(folder);
+  const folder = net.scratch("postgres");
   const id = Number(spawnSync("id", ["-u", "postgres"], { encoding: "utf8" }).stdout);
   chownSync(folder, id, id);
   const data = join(folder, "data");
   writeFileSync(join(net.folder, "password"), "planted\n");
   chmodSync(join(net.folder, "password"), 0o644);
-  const [first = "", ...more] = unprivileged("postgres");
   const initdb = [
     INITDB,
     "-D",
@@ -157,9 +168,7 @@ export async function startPostgres(net: Net): Promise<void> {
     join(net.folder, "password"),
     "--no-sync",
   ];
-  const made = spawnSync(first, [...more, ...initdb], { encoding: "utf8", cwd: "/" });
-  if (made.status !== 0) throw new Error(made.stderr);
-  certificate(net, "db.corp.internal");
+  await finished([...unprivileged("postgres"), ...initdb]);
   for (const name of ["server.key", "server.crt"]) {
     spawnSync("cp", [net.file(name === "server.key" ? "tls.key" : "tls.crt"), join(folder, name)]);
     chownSync(join(folder, name), id, id);
@@ -173,6 +182,7 @@ export async function startPostgres(net: Net): Promise<void> {
     ssl_key_file: join(folder, "server.key"),
     ssl_cert_file: join(folder, "server.crt"),
     fsync: "off",
+    dynamic_shared_memory_type: "mmap",
   };
   const words = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   await net.started(
@@ -183,6 +193,59 @@ export async function startPostgres(net: Net): Promise<void> {
   net.run("inside", [PSQL, "-XAtc", "create database shop", "postgres"], {
     env: { ...process.env, PGHOST: INSIDE, PGUSER: "ada", PGPASSWORD: "planted" },
   });
+}
+
+/** Inside, with user ada, password "planted" and database shop. */
+export async function startMariaDb(net: Net): Promise<void> {
+  const folder = net.scratch("mariadb");
+  const id = Number(spawnSync("id", ["-u", "mysql"], { encoding: "utf8" }).stdout);
+  chownSync(folder, id, id);
+  const data = join(folder, "data");
+  await finished([
+    MARIADB_INSTALL,
+    ...["--no-defaults", `--datadir=${data}`, "--user=mysql", "--skip-test-db", "--innodb-log-file-size=4M"],
+    "--auth-root-authentication-method=normal",
+  ]);
+  writeFileSync(
+    join(folder, "init.sql"),
+    "create database shop;\ncreate user ada@'%' identified by 'planted';\ngrant all on shop.* to ada@'%';\n",
+  );
+  await net.started(
+    "inside",
+    [
+      MARIADB_SERVER,
+      "--no-defaults",
+      `--datadir=${data}`,
+      "--user=mysql",
+      `--bind-address=${INSIDE}`,
+      `--socket=${join(folder, "socket")}`,
+      "--innodb-log-file-size=4M",
+      `--init-file=${join(folder, "init.sql")}`,
+      "--innodb-flush-log-at-trx-commit=0",
+      "--skip-name-resolve",
+    ],
+    /ready for connections/,
+  );
+}
+
+/** Inside, with password "planted"; by TLS at 6380. */
+export async function startRedis(net: Net): Promise<void> {
+  const tls = [
+    "--tls-port",
+    "6380",
+    "--tls-cert-file",
+    net.file("tls.crt"),
+    "--tls-key-file",
+    net.file("tls.key"),
+  ];
+  await net.started(
+    "inside",
+    [
+      ...[REDIS_SERVER, "--bind", INSIDE, "--requirepass", "planted", "--save", "", "--dir", net.folder],
+      ...[...tls, "--tls-ca-cert-file", net.file("tls.crt"), "--tls-auth-clients", "no"],
+    ],
+    /Ready to accept connections/i,
+  );
 }
 
 /** Of a server inside; tls.crt is what its clients trust. */

@@ -26,9 +26,9 @@ export type Installed = {
 };
 
 type ConnectOptions = {
-  host?: string;
-  port?: number | string;
-  path?: string;
+  host?: string | null;
+  port?: number | string | null;
+  path?: string | null;
   lookup?: typeof dns.lookup;
   family?: number;
   hints?: number;
@@ -167,7 +167,8 @@ export function install(settings: Installed): void {
   net.Socket.prototype.connect = function connect(this: Socket, ...args: unknown[]): Socket {
     const [options, callback] = normalized(args);
     const { host, port, path } = options;
-    if (path !== undefined || host === undefined || port === undefined || isLocal(host))
+    // Node's agents for HTTP set a path of null.
+    if (path || !host || port === undefined || port === null || isLocal(host))
       return originalConnect.apply(this, args);
     if (net.isIP(host) !== 0) {
       if (!inRanges(host)) return originalConnect.apply(this, args);
@@ -222,7 +223,8 @@ export function install(settings: Installed): void {
   }
 
   function through(socket: Socket, options: ConnectOptions, address: string): void {
-    const { host = address, port } = options;
+    const { port } = options;
+    const host = options.host ?? address;
     ask({ open: address, port: Number(port) }, (error, { port: door }) => {
       if (socket.destroyed) return;
       if (error !== undefined || door === undefined) {
