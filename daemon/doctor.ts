@@ -1,11 +1,15 @@
 /** What is wrong, as far as the daemon can tell, each with what mends it. */
-import type { DaemonStatus, Finding } from "../proto/rpc.ts";
+import type { DaemonStatus, Finding, RpcResult } from "../proto/rpc.ts";
 
 import type { Daemon } from "./daemon.ts";
 import type { Refused } from "./lib/refusals.ts";
 import { deadlocks } from "./invocations/deadlock.ts";
 
-export function diagnose(daemon: Daemon, status: DaemonStatus): Finding[] {
+export function diagnose(
+  daemon: Daemon,
+  status: DaemonStatus,
+  tunnel: RpcResult<"tunnel.status">,
+): Finding[] {
   const { config, live, functions, bridge, cloud } = status;
   const findings: Finding[] = [];
   const ok = (id: string, title: string) => findings.push({ id, level: "ok", title });
@@ -25,7 +29,10 @@ export function diagnose(daemon: Daemon, status: DaemonStatus): Finding[] {
       `The stage is ${live.state}; ${bridge.sandboxes === 1 ? "1 stub is" : `${bridge.sandboxes} stubs are`} connected to ${bridge.address}.`,
     );
 
-  if (bridge.down !== undefined) {
+  const through = throughTunnel(tunnel);
+  findings.push(...through);
+  // Where the tunnel is the reason, it has said so itself.
+  if (bridge.down !== undefined && !through.some(({ level }) => level === "error")) {
     const since = new Date(bridge.down.since).toISOString();
     wrong(
       "error",
@@ -100,6 +107,57 @@ export function diagnose(daemon: Daemon, status: DaemonStatus): Finding[] {
       );
     }
   }
+  return findings;
+}
+
+function throughTunnel(tunnel: RpcResult<"tunnel.status">): Finding[] {
+  if (tunnel.state === "off") return [];
+  const { state, host, since, address, problem, addressProblem, native, ports, socks } = tunnel;
+  const findings: Finding[] = [];
+  if (state !== "up") {
+    const why = problem === undefined ? "" : `: ${problem.message}`;
+    findings.push({
+      id: "tunnel",
+      level: "error",
+      title: `The tunnel to ${host} is down since ${new Date(since).toISOString()}${why}`,
+      fix: problem?.hint ?? "It is tried again by itself.",
+    });
+  } else if (addressProblem !== undefined) {
+    findings.push({
+      id: "tunnel.wayIn",
+      level: "error",
+      title: addressProblem.message,
+      fix: addressProblem.hint ?? "It is tried again by itself.",
+    });
+  } else {
+    const where = address === undefined ? "" : `; stubs reach it at ${address}`;
+    findings.push({ id: "tunnel", level: "ok", title: `The tunnel to ${host} is up${where}.` });
+  }
+  if (native === false)
+    findings.push({
+      id: "tunnel.ciphers",
+      level: "warning",
+      title: "ssh2's compiled ciphers are not installed: large transfers through the tunnel are slower.",
+      fix: "Run `npm rebuild ssh2 --ignore-scripts=false`, then `livedevd restart`.",
+    });
+  for (const { name, port, takenBy } of [
+    ...ports.map((one) => ({ ...one, port: one.local })),
+    ...(socks === undefined ? [] : [{ name: "SOCKS5", ...socks }]),
+  ]) {
+    if (takenBy === undefined) continue;
+    findings.push({
+      id: `tunnel.port.${name}`,
+      level: "warning",
+      title: `Port ${port}, which leads to ${name} through the tunnel, is taken by ${takenBy}.`,
+      fix: "End that program: the port is looked at again each second.",
+    });
+  }
+  findings.push({
+    id: "tunnel.exceptions",
+    level: "ok",
+    title:
+      "Node programs reach the VPC unchanged, but for dns.resolve* of private names, UDP, IPv6, and add-ons that open sockets by themselves (docs/tunnel.md).",
+  });
   return findings;
 }
 

@@ -53,7 +53,7 @@ export function methods(daemon: Daemon): MethodTable {
     "tunnel.status": () => daemon.tunnelStatus(),
 
     "daemon.doctor": async () => [
-      ...diagnose(daemon, await daemon.status()),
+      ...diagnose(daemon, await daemon.status(), await daemon.tunnelStatus()),
       ...refused(await daemon.refusals()),
     ],
 

@@ -60,7 +60,7 @@ if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
   missing=()
   for package in zsh fish tmux redis-server; do command -v "$package" > /dev/null || missing+=("$package"); done
   command -v psql > /dev/null && command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing+=(postgresql)
-  for program in ip:iproute2 proxychains4:proxychains4; do command -v "${program%%:*}" > /dev/null || missing+=("${program##*:}"); done
+  for program in ip:iproute2 proxychains4:proxychains4 socat:socat; do command -v "${program%%:*}" > /dev/null || missing+=("${program##*:}"); done
   for program in sshd:openssh-server mariadbd:mariadb-server; do [ -x "/usr/sbin/${program%%:*}" ] || missing+=("${program##*:}"); done
   command -v go > /dev/null || missing+=(golang-go)
   if [ "${#missing[@]}" -gt 0 ]; then

@@ -16,6 +16,7 @@
  * local ends (the hook's socket, fixed ports, SOCKS) stand in every state; who comes while the tunnel is on its way up
  * waits a little for it.
  */
+import { statSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -26,7 +27,7 @@ import { LivedevError, messageOf } from "../lib/errors.ts";
 import { deferred, Scope, type Deferred } from "../lib/scope.ts";
 import { greetFarEnd, type FarEnd, type FarProcess } from "./far-end.ts";
 import { Gate } from "./gate.ts";
-import { hopsTo } from "./hops.ts";
+import { filesOf, hopsTo } from "./hops.ts";
 import { openWayIn, type InwardSettings, type WayIn } from "./inward.ts";
 import { LocalPort, type Taken } from "./ports.ts";
 import { parseRange, type Range } from "./ranges.ts";
@@ -115,7 +116,9 @@ export type Telling =
   | { readonly is: "kept"; readonly kept: Kept };
 
 const RETRY = { firstMs: 200, maxMs: 5_000 };
-const LASTING_MS = 10_000;
+const LASTING_MS = 15_000;
+/** While that lasts, how often it is looked whether somebody mended a file. */
+const LOOK_MS = 1_000;
 /** Once up for so long, a loss is a new story. */
 const STOOD_MS = 10_000;
 const TICK_MS = 500;
@@ -342,7 +345,21 @@ export class Carrier implements AsyncDisposable {
     const ms = lasting ? LASTING_MS : this.#backoff.next();
     this.#state = { is: "waiting", since: Date.now(), problem, lasting, retryAt: Date.now() + ms };
     this.#wake = new AbortController();
-    await wait(ms, undefined, { signal: AbortSignal.any([signal, this.#wake.signal]) }).catch(() => {});
+    const woken = AbortSignal.any([signal, this.#wake.signal]);
+    const files = this.#files(lasting);
+    const until = performance.now() + ms;
+    // Whoever mends a key or the known hosts need not wait.
+    while (!woken.aborted && performance.now() < until && this.#files(lasting) === files) {
+      await wait(Math.min(LOOK_MS, until - performance.now()), undefined, { signal: woken }).catch(() => {});
+    }
+  }
+
+  #files(lasting: boolean): string {
+    const { bastion } = this.#settings ?? {};
+    if (!lasting || bastion === undefined) return "";
+    return filesOf(bastion)
+      .map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+      .join(" ");
   }
 
   #woke(): void {

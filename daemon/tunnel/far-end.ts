@@ -67,10 +67,12 @@ function command(last: FarProcess | undefined): string {
   const old = last !== undefined && isPlain(last) ? `${last.pid} '\\''${last.identity}'\\''` : "";
   const script = [
     `id() { case $(cat /proc/$1/comm 2>/dev/null) in sshd*) echo "$(cat /proc/sys/kernel/random/boot_id):$(sed "s/.*) //" /proc/$1/stat | cut -d" " -f20)";; esac; };`,
-    `old() { [ -n "$1" ] || return; [ -d /proc/$1 ] || { echo gone; return; };`,
+    // One that nobody has reaped is gone as well.
+    `lives() { case $(sed "s/.*) //" /proc/$1/stat 2>/dev/null) in Z*|X*|"") return 1;; esac; };`,
+    `old() { [ -n "$1" ] || return; lives $1 || { echo gone; return; };`,
     `[ "$(id $1)" = "$2" ] && [ "$1" != "$PPID" ] || { echo notOurs; return; };`,
     `kill $1 2>/dev/null || { echo notOurs; return; };`,
-    `n=0; while [ -d /proc/$1 ] && [ $n -lt 40 ]; do sleep 0.05; n=$((n+1)); [ $n = 20 ] && kill -9 $1 2>/dev/null; done; echo ended; };`,
+    `n=0; while lives $1 && [ $n -lt 40 ]; do sleep 0.05; n=$((n+1)); [ $n = 20 ] && kill -9 $1 2>/dev/null; done; echo ended; };`,
     `was=$(old ${old});`,
     `set -- $SSH_CONNECTION;`,
     String.raw`echo "livedev $PPID \"$(id $PPID)\" \"$3\" \"$was\"";`,

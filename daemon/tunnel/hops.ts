@@ -62,6 +62,17 @@ export function hopsTo(bastion: WantedBastion, machine: Machine = thisMachine())
   return [...jumps(found, config, machine, 0), own];
 }
 
+/** What decides whether we are let in, and by whom: when one of these changes, asking again may help. */
+export function filesOf(bastion: WantedBastion, machine: Machine = thisMachine()): string[] {
+  const config = join(machine.home, ".ssh", "config");
+  try {
+    const hops = hopsTo(bastion, machine);
+    return [config, ...hops.flatMap((hop) => [...hop.identities.map(({ file }) => file), ...hop.knownHosts])];
+  } catch {
+    return [config];
+  }
+}
+
 function jumps(found: HostConfig, config: SshConfig, machine: Machine, depth: number): Hop[] {
   const list = found.proxyJump;
   if (list === undefined || list === "none") return [];

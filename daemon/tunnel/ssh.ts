@@ -49,10 +49,14 @@ const KEY_ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
   "rsa-sha2-256",
 ];
 
-const CONNECT_MS = 10_000;
+/** Short: the system repeats a lost first packet ever more rarely, and a new attempt begins anew. */
+const CONNECT_MS = 4_000;
+const READY_MS = 10_000;
 /** The peer is asked so often, and gone when nothing at all has come from it for so long. */
 const ASK_MS = 2_000;
 const DEAD_MS = 8_000;
+/** After a sleep of this machine's it is asked at once, and has so long. */
+const GRACE_MS = 2_000;
 
 /** Why a channel was not opened, as Node names such failures. */
 export class ChannelError extends Error {
@@ -145,7 +149,7 @@ export class Ssh implements AsyncDisposable {
       sock: socket,
       username: hop.user,
       authHandler: methods,
-      readyTimeout: CONNECT_MS,
+      readyTimeout: READY_MS,
       // The peer is asked by this; whether it lives is told by any byte that comes (Watch).
       keepaliveInterval: ASK_MS,
       keepaliveCountMax: 1_000_000,
@@ -234,7 +238,7 @@ class Watch {
     this.#timer = setInterval(() => {
       const now = continuousMs();
       // After a sleep of ours what came meanwhile lies unread: the peer has its time once more, but not all of it.
-      if (now - tickedAt > 2 * ASK_MS) heardAt = Math.max(heardAt, now - DEAD_MS + 1.5 * ASK_MS);
+      if (now - tickedAt > 2 * ASK_MS) heardAt = Math.max(heardAt, now - DEAD_MS + GRACE_MS);
       tickedAt = now;
       if (now - heardAt > DEAD_MS) dead();
     }, 500);

@@ -131,7 +131,8 @@ export async function killDaemon(rig: Rig): Promise<void> {
 export class Watched implements AsyncDisposable {
   readonly client: LivedevClient;
   readonly events: LivedevEvent[] = [];
-  #wake = () => {};
+  /** Of all who wait. */
+  readonly #wakes = new Set<() => void>();
 
   private constructor(client: LivedevClient) {
     this.client = client;
@@ -144,7 +145,8 @@ export class Watched implements AsyncDisposable {
     const { cursor } = await client.call("event.list", { limit: 1 });
     await client.subscribe({ after: { ...cursor, seq: 0 } }, (events) => {
       watched.events.push(...events.map(({ event }) => event));
-      watched.#wake();
+      for (const wake of watched.#wakes) wake();
+      watched.#wakes.clear();
     });
     await watched.next("config.loaded");
     return watched;
@@ -158,7 +160,7 @@ export class Watched implements AsyncDisposable {
     for (;;) {
       const found = this.events.find((event) => event.type === type && fits(event as Event<T>));
       if (found !== undefined) return found as Event<T>;
-      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+      const woken = new Promise<void>((resolve) => this.#wakes.add(resolve));
       const closed = this.client.closed.then((error) => {
         throw error ?? new Error(`closed while ${type} was awaited`);
       });

@@ -68,6 +68,11 @@ export class Laptop implements AsyncDisposable {
     return laptop;
   }
 
+  /** The config with this in its run(). */
+  configure(run: string): void {
+    this.rig.save("livedev.config.ts", config(this.bastion, run));
+  }
+
   /** In ~/.ssh/known_hosts, beside what stands there. */
   knows(line: string): void {
     appendFileSync(this.file("known_hosts"), line);

@@ -1,0 +1,276 @@
+/**
+ * Stubs inside reach the laptop through the bastion, whatever happens on the way: F21, F22 and F30 over this way.
+ * Every invocation is answered once and runs at most once; the counts are printed.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+
+import t, { type Test } from "tap";
+
+import { HANDLERS, killDaemon, runsOf, type Watched } from "../support/live-stub.ts";
+import { BASTION_INSIDE, Net, netMissing } from "./net.ts";
+import { FarStub, following, Laptop } from "./rig.ts";
+
+/** As LiveStub's, for a project on the laptop. */
+function project(laptop: Laptop, more = ""): void {
+  laptop.rig.save("src/handlers.ts", HANDLERS);
+  laptop.configure(`
+    const environment = { RUNS: "${laptop.rig.root}/runs" };
+    new aws.Function("Plain", { handler: "src/handlers.handler", timeout: "60 seconds", environment });
+    ${more}`);
+}
+
+type Counts = { ok: number; away: number; unknown: number };
+
+/** One event after the other, until asked to end. */
+class Events {
+  readonly counts: Counts = { ok: 0, away: 0, unknown: 0 };
+  readonly names: string[] = [];
+  readonly #over: Promise<void>;
+  #going = true;
+
+  constructor(stub: FarStub, prefix: string) {
+    this.#over = this.#run(stub, prefix);
+  }
+
+  async #run({ runtime }: FarStub, prefix: string): Promise<void> {
+    while (this.#going) {
+      const name = `${prefix}-${this.names.length}`;
+      this.names.push(name);
+      const posted = await runtime.invoke(JSON.stringify({ name }), { timeoutMs: 60_000 });
+      const body = JSON.parse(posted.body.toString()) as { ran?: string; errorType?: string };
+      if (posted.to === "response" && body.ran === name) this.counts.ok += 1;
+      else if (body.errorType === "Livedev.Away") {
+        this.counts.away += 1;
+        // As whoever tries again would.
+        await wait(100);
+      } else if (body.errorType === "Livedev.OutcomeUnknown") this.counts.unknown += 1;
+      else throw new Error(`${name}: ${posted.to} ${posted.body.toString()}`);
+    }
+  }
+
+  /** When the last one is answered. */
+  async end(): Promise<void> {
+    this.#going = false;
+    await this.#over;
+  }
+}
+
+/** Answered once each, run at most once, and exactly once where the caller had the answer. */
+function check(t: Test, laptop: Laptop, { counts, names }: Events, stub: FarStub): void {
+  const runs = runsOf(laptop.rig);
+  t.equal(counts.ok + counts.away + counts.unknown, names.length, "each is answered");
+  t.equal(stub.runtime.strays, 0, "none is answered twice");
+  t.ok(
+    names.every((name) => (runs[name] ?? 0) <= 1),
+    "none ran twice",
+  );
+  const ran = names.filter((name) => runs[name] === 1).length;
+  t.ok(ran >= counts.ok && ran <= counts.ok + counts.unknown, "who was told of an answer had it run");
+  t.comment(
+    `${names.length} invocations: ${counts.ok} ok, ${counts.away} told that nobody is there, ${counts.unknown} of unknown outcome; ${ran} ran`,
+  );
+}
+
+const addressOf = async (watched: Watched) => (await watched.client.call("daemon.status", {})).bridge;
+
+t.test("a stub inside, while the way breaks", { skip: netMissing }, async (t) => {
+  await using net = await Net.open();
+  await using laptop = Laptop.open(net);
+  project(laptop);
+  const { rig } = laptop;
+  await using watched = await laptop.watch();
+  const up = await watched.next("tunnel.connected");
+  t.equal(up.problem, undefined);
+  await using stub = await FarStub.open(laptop, "Plain");
+  const { address } = await addressOf(watched);
+  t.match(address, new RegExp(`^tls://${BASTION_INSIDE}:74\\d\\d$`));
+  t.equal(JSON.parse((await stub.runtime.invoke('{"name":"first"}')).body.toString()).ran, "first");
+
+  await t.test("sshd is killed with all its connections, and comes back: F30", async (t) => {
+    const events = new Events(stub, "sshd");
+    for (let round = 0; round < 2; round += 1) {
+      const before = events.counts.ok;
+      while (events.counts.ok < before + 2) await wait(5);
+      const back = following(watched, "tunnel.connected");
+      const lost = following(watched, "tunnel.lost");
+      await net.stopSshd();
+      await lost;
+      t.match((await addressOf(watched)).down, { since: Number, reason: String }, "clients see since when");
+      await net.startSshd();
+      t.equal((await back).address, address.replace("tls://", ""), "at the same port");
+      t.equal((await addressOf(watched)).down, undefined);
+    }
+    await events.end();
+    check(t, laptop, events, stub);
+    t.ok(events.counts.ok >= 2);
+  });
+
+  await t.test(
+    "packets are dropped: found within 10 s, back at the same port, the old sshd ended: F21",
+    async (t) => {
+      const events = new Events(stub, "drop");
+      const old = net.sshdPids();
+      const lost = following(watched, "tunnel.lost");
+      const back = following(watched, "tunnel.connected");
+      const began = performance.now();
+      net.drop(true);
+      await lost;
+      const foundMs = performance.now() - began;
+      t.ok(foundMs < 10_500, `found after ${Math.round(foundMs)} ms`);
+      t.ok(net.sshdPids().length >= old.length, "sshd has noticed nothing, and holds the port");
+      const restored = performance.now();
+      net.drop(false);
+      const { address: now } = await back;
+      t.comment(`back ${Math.round(performance.now() - restored)} ms after the network`);
+      t.equal(now, address.replace("tls://", ""));
+      await events.end();
+      check(t, laptop, events, stub);
+      const after = new Events(stub, "after-drop");
+      await after.end();
+      t.equal(after.counts.ok, 1);
+    },
+  );
+
+  await t.test(
+    "the laptop freezes, and nothing passes meanwhile: back within 5 s of waking: F22",
+    async (t) => {
+      await net.stopSshd();
+      const back = following(watched, "tunnel.connected");
+      await net.startSshd({ ClientAliveInterval: "1", ClientAliveCountMax: "1" });
+      await back;
+      const events = new Events(stub, "freeze");
+      while (events.counts.ok < 2) await wait(5);
+      const again = following(watched, "tunnel.connected");
+      const pid = rig.daemonPid();
+      process.kill(pid, "SIGSTOP");
+      net.drop(true);
+      // Two seconds after the last sign, as sshd has it, and twice that until its process is gone.
+      while (net.sshdPids().length > 1) await wait(20);
+      net.drop(false);
+      process.kill(pid, "SIGCONT");
+      const woke = performance.now();
+      await again;
+      const tookMs = performance.now() - woke;
+      t.ok(tookMs < 5_000, `connected ${Math.round(tookMs)} ms after it woke`);
+      await events.end();
+      check(t, laptop, events, stub);
+      const after = new Events(stub, "after-freeze");
+      await after.end();
+      t.equal(after.counts.ok, 1);
+    },
+  );
+
+  await t.test("another host key: refused with both fingerprints, until it is known: F30", async (t) => {
+    await net.stopSshd();
+    net.makeHostKey();
+    const refused = following(watched, "tunnel.failed");
+    const hostKey = watched.next("tunnel.failed", ({ message }) => message.includes("has changed"));
+    await net.startSshd({});
+    await refused;
+    const { message } = await hostKey;
+    t.equal(message.match(/SHA256:/g)?.length, 2, message);
+    t.match((await addressOf(watched)).down, { reason: /has changed/ });
+    t.match(await rig.livedev("tunnel", "status"), { code: 1, stdout: /has changed/ });
+    t.match((await rig.livedev("doctor")).stdout, /has changed[\s\S]*ssh-keygen/);
+    const back = following(watched, "tunnel.connected");
+    writeFileSync(laptop.file("known_hosts"), net.knownHost());
+    t.equal((await back).address, address.replace("tls://", ""));
+    const after = new Events(stub, "after-key");
+    await after.end();
+    t.equal(after.counts.ok, 1);
+  });
+
+  await t.test("livedevd is killed: the next one has the same ports, at both ends", async (t) => {
+    const events = new Events(stub, "killed");
+    await killDaemon(rig);
+    t.equal((await rig.livedev("run", "--", "true")).code, 0);
+    await events.end();
+    check(t, laptop, events, stub);
+    await using client = await rig.connect();
+    const { bridge } = await client.call("daemon.status", {});
+    t.equal(bridge.address, address);
+    const after = new Events(stub, "after-kill");
+    await after.end();
+    t.equal(after.counts.ok, 1);
+  });
+});
+
+t.test(
+  "`GatewayPorts no` is named, with the line to set, and the way out works meanwhile",
+  { skip: netMissing },
+  async (t) => {
+    await using net = await Net.open();
+    await net.stopSshd();
+    await net.startSshd({ GatewayPorts: "no" });
+    await using laptop = Laptop.open(net, { bastion: { listen: { address: BASTION_INSIDE, ports: 7466 } } });
+    project(laptop);
+    await using watched = await laptop.watch();
+    const { problem } = await watched.next("tunnel.connected");
+    t.match(problem, /GatewayPorts no/);
+    t.match((await laptop.rig.livedev("doctor")).stdout, /GatewayPorts clientspecified/);
+    t.match((await addressOf(watched)).down, { reason: /GatewayPorts no/ });
+  },
+);
+
+t.test("two developers on one bastion, each bound to a port", { skip: netMissing }, async (t) => {
+  await using net = await Net.open();
+  const lines = ["ann", "bob"].map((name, index) => {
+    const key = readFileSync(net.file(`${name}.pub`), "utf8");
+    return `permitlisten="${BASTION_INSIDE}:${7401 + index}" ${key}`;
+  });
+  writeFileSync(net.file("authorized_keys"), lines.join(""));
+  const listen = { address: BASTION_INSIDE, ports: [7401, 7402] };
+  await using ann = Laptop.open(net, { who: "ann", bastion: { listen } });
+  await using bob = Laptop.open(net, { who: "bob", bastion: { listen } });
+  project(ann);
+  project(bob);
+  await using annWatched = await ann.watch();
+  await using bobWatched = await bob.watch();
+  t.equal((await annWatched.next("tunnel.connected")).address, `${BASTION_INSIDE}:7401`);
+  t.equal((await bobWatched.next("tunnel.connected")).address, `${BASTION_INSIDE}:7402`);
+  await using annStub = await FarStub.open(ann, "Plain");
+  await using bobStub = await FarStub.open(bob, "Plain");
+  const [annEvents, bobEvents] = [new Events(annStub, "ann"), new Events(bobStub, "bob")];
+  while (annEvents.counts.ok < 10 || bobEvents.counts.ok < 10) await wait(5);
+  await Promise.all([annEvents.end(), bobEvents.end()]);
+  check(t, ann, annEvents, annStub);
+  check(t, bob, bobEvents, bobStub);
+  t.ok(
+    Object.keys(runsOf(ann.rig)).every((name) => name.startsWith("ann-")),
+    "each has its own alone",
+  );
+  t.ok(Object.keys(runsOf(bob.rig)).every((name) => name.startsWith("bob-")));
+});
+
+t.test(
+  "a local port that is taken is named with its holder, and comes back by itself: F30",
+  { skip: netMissing },
+  async (t) => {
+    await using net = await Net.open();
+    await using laptop = Laptop.open(net);
+    project(laptop, `new Linkable("Db", { properties: { host: "db.corp.internal", port: 5432 } });`);
+    const watched = await laptop.watch();
+    await watched.next("tunnel.connected");
+    const portOf = async () => {
+      await using client = await laptop.rig.connect();
+      const status = await client.call("tunnel.status", {});
+      return status.state === "off" ? undefined : status.ports[0];
+    };
+    t.match(await portOf(), { name: "Db", local: 15_432 });
+    await watched[Symbol.asyncDispose]();
+    t.equal((await laptop.rig.livedevd("stop")).code, 0);
+    const program = `require("node:net").createServer().listen(15432, "127.0.0.1", () => console.log("listens"))`;
+    const holder = await net.started("laptop", [process.execPath, "-e", program], /listens/);
+    await using again = await laptop.watch();
+    const taken = await again.next("tunnel.portTaken");
+    t.match(taken, { name: "Db", port: 15_432, by: new RegExp(`15432.*\\(pid ${holder.pid}\\)`) });
+    t.match(
+      (await laptop.rig.livedev("tunnel", "status")).stdout,
+      new RegExp(`taken by .*pid ${holder.pid}`),
+    );
+    holder.kill("SIGKILL");
+    while ((await portOf())?.takenBy !== undefined) await wait(50);
+    t.match(await portOf(), { local: 15_432 }, "the same port");
+  },
+);
