@@ -680,7 +680,6 @@ export class Daemon {
   /** What their settings say. @throws LivedevError */
   async #wayOfStubs(app: WantedApp): Promise<string> {
     if (isLocal(app)) return this.#bridge.address;
-    if (app.url !== undefined) return app.url.address;
     if (app.bastion !== undefined) {
       const { address, port } = await this.#tunnel.wayIn(this.#scope.signal);
       return `tls://${address}:${port}`;
@@ -691,7 +690,7 @@ export class Daemon {
 
   get #byBastion(): boolean {
     const app = this.#app;
-    return app !== undefined && !isLocal(app) && app.url === undefined && app.bastion !== undefined;
+    return app !== undefined && !isLocal(app) && app.bastion !== undefined;
   }
 
   #wayDown(): DaemonStatus["bridge"]["down"] {

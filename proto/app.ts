@@ -17,8 +17,6 @@ export type WantedApp = {
   readonly endpoint?: string;
   /** The way of stubs to this machine, and of local code into the VPC. */
   readonly bastion?: WantedBastion;
-  /** The way of stubs to this machine, in the place of the bastion's: an address that leads here already. */
-  readonly url?: WantedAddress;
   /** Folders, relative to the project, whose changes matter. */
   readonly watch: readonly string[];
   readonly functions: readonly WantedFunction[];
@@ -60,13 +58,6 @@ export type WantedBastion = {
     readonly first: number;
     readonly last: number;
   };
-};
-
-/** `tls://host:port` leads the bytes to the bridge's port; `wss://…` ends TLS on its way there. */
-export type WantedAddress = {
-  readonly address: string;
-  /** Of this machine, where it leads to. Absent: any, the same from then on. */
-  readonly port?: number;
 };
 
 /** `retain`: buckets and databases stay. `retain-all`: everything stays. */

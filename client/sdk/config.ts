@@ -45,11 +45,6 @@ export type App = {
       ports?: number | [number, number];
     };
   };
-  /**
-   * An address that leads to this machine already, for stubs: `tls://host:port` (bytes as they are) or `wss://…` (a
-   * service that ends TLS). `port`: of this machine, where it leads to.
-   */
-  url?: string | { address: string; port?: number };
   /** `{ aws: { region, profile } }`. */
   providers?: Record<string, unknown>;
   version?: string;

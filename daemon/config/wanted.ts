@@ -133,7 +133,7 @@ function readApp(value: unknown, context: Omit<Context, "app">, notes: Notes): A
     for (const text of sentences(result.error, cut, "app()", appArgs)) notes.problem(text, undefined);
     return undefined;
   }
-  const { name, home, watch, endpoint, removal, protect, bastion, url, providers } = result.data;
+  const { name, home, watch, endpoint, removal, protect, bastion, providers } = result.data;
   for (const provider of Object.keys(providers)) {
     if (provider !== "aws") notes.warn(`app(): providers.${provider} is not carried out yet`);
   }
@@ -154,7 +154,6 @@ function readApp(value: unknown, context: Omit<Context, "app">, notes: Notes): A
     ...(profile !== undefined && { profile }),
     ...(endpoint !== undefined && { endpoint }),
     ...(bastion !== undefined && { bastion }),
-    ...(url !== undefined && { url }),
   };
 }
 

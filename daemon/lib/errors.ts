@@ -68,7 +68,7 @@ export const noWayForStubs = () =>
   new LivedevError(
     "bridge.noWay",
     "Stubs in AWS have no way to this machine: the bridge listens on loopback only.",
-    'Give app() a `bastion` or a `url`; or use home: "local".',
+    'Give app() a `bastion` (docs/tunnel.md), or use home: "local".',
   );
 
 export const environmentDiffers = (name: string, daemon: string | undefined, client: string | undefined) =>

@@ -140,7 +140,7 @@ function found(down: DaemonStatus["bridge"]["down"]) {
     store: { health: () => ({ state: "writing" }) },
   } as unknown as Daemon;
   const bridge = { ...STATUS.bridge, ...(down !== undefined && { down }) };
-  return diagnose(daemon, { ...STATUS, bridge }).filter(({ id }) => id === "bridge");
+  return diagnose(daemon, { ...STATUS, bridge }, { state: "off" }).filter(({ id }) => id === "bridge");
 }
 
 /** The server of this process on that port. */

@@ -1,9 +1,9 @@
-/** `bastion` and `url` of app(): the ways of stubs to this machine. */
+/** `bastion` of app(): the way of stubs to this machine, and of local code into the VPC. */
 import { isIPv4 } from "node:net";
 
 import { z } from "zod";
 
-import type { WantedAddress, WantedBastion } from "../../proto/app.ts";
+import type { WantedBastion } from "../../proto/app.ts";
 import { count, given, notThis, text } from "./values.ts";
 
 const port = count(1, 65_535);
@@ -57,21 +57,4 @@ export const bastion = z
     } = listen;
     return { host, ranges, names, ...given(rest), listen: { first, last, ...given({ address }) } };
   })
-  .optional();
-
-const address = text('write "tls://host:port" or "wss://host"').refine(
-  (value) => /^tls:\/\/[^/\s]+:\d+$/.test(value) || /^wss:\/\/[^\s]+$/.test(value),
-  { error: 'write "tls://host:port" or "wss://host"' },
-);
-
-export const url = z
-  .preprocess(
-    (value) => (typeof value === "string" ? { address: value } : value),
-    z
-      .strictObject(
-        { address, port: port.optional() },
-        { error: notThis('write "tls://host:port" or "wss://host"') },
-      )
-      .transform((value): WantedAddress => given(value)),
-  )
   .optional();
