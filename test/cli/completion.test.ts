@@ -14,6 +14,20 @@ if (fn === undefined) throw new Error("no function");
 
 const daemon = await FakeDaemon.open({
   "function.list": () => Promise.resolve([fn, { ...fn, name: "MyQueue" }, { ...fn, name: "Other" }]),
+  "process.list": () =>
+    Promise.resolve([
+      {
+        name: "Web",
+        title: "Web",
+        kind: "DevCommand",
+        command: "vite",
+        directory: ".",
+        autostart: true,
+        state: "ready",
+        since: 0,
+        restarts: 0,
+      },
+    ]),
   "invocation.list": () =>
     Promise.resolve([
       { id: 12, functionName: "MyApi", requestId: "r", status: "ok", receivedAt: 0, deliveries: 1 },
@@ -60,6 +74,7 @@ t.test("commands, options, values and functions, each in its place", async (t) =
   t.same(await complete("invoke", "MyApi", "--type", ""), ["RequestResponse", "Event"]);
   t.same(await complete("logs", "--fn", "O"), ["Other"]);
   t.same(await complete("wait", "--for", "fn:MyApi=r"), ["fn:MyApi=ready"]);
+  t.same(await complete("wait", "--for", "process:Web=r"), ["process:Web=ready"]);
   t.same(await complete("status", "--stage", ""), ["dev"]);
   t.same(await complete("cloud", "st"), ["start", "stop", "status"]);
   t.same(await complete("cloud", "start", "--p"), ["--project", "--port"]);
