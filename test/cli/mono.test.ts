@@ -1,13 +1,15 @@
 /** `livedev dev`: what mono mode prints, and what is left when it ends. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 
 import t from "tap";
 
 import { Mono } from "../../client/cli/mono.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
-import { Rig } from "../support/rig.ts";
+import { Rig, ROOT } from "../support/rig.ts";
 
 const EVENTS: readonly LivedevEvent[] = [
   { type: "daemon.started", epoch: "e", version: "1.2.3", pid: 4711 },
@@ -201,6 +203,18 @@ t.test(
     t.match(shown.stdout, /^http:\/\/\S+ \{.*"name":.*\} --turbo\n$/);
     t.match(shown.stderr, "livedevd's own Web makes room");
     t.match((await rig.livedev("ps", "--json")).stdout, '"state":"stopped"');
+    const there = spawn(
+      process.execPath,
+      [join(ROOT, "dist/livedev.js"), "dev", "--", "sh", "show.sh", "-v"],
+      {
+        cwd: join(rig.project, "web"),
+        env: rig.env,
+        stdio: ["ignore", "pipe", "ignore"],
+      },
+    );
+    const printed = text(there.stdout);
+    t.same(await once(there, "close"), [7, null]);
+    t.match(await printed, /^http:\/\/\S+ \{.*"name":.*\} -v\n$/, "Web, by the directory it was called in");
 
     const ends = await watched("--stop", "--json");
     await ends.until(/"urls":\{"Api":"http/);

@@ -1,4 +1,5 @@
 /** F33: a process floods its output while nobody looks, is resized without end, has a terminal of one cell. */
+import { existsSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
 import Sqlite from "better-sqlite3";
@@ -6,6 +7,7 @@ import t from "tap";
 
 import { open, until, wanted } from "../processes/rig.ts";
 import { openStore, stateFile } from "../store/support.ts";
+import { counted } from "../support/counts.ts";
 import { idleThread } from "../support/idle-thread.ts";
 
 const MB = 1024 * 1024;
@@ -81,6 +83,12 @@ t.test(
     process.kill(flood?.pid ?? 0, "SIGUSR1");
     await until(async () => (await rig.processes.screen("Flood", 0)).text.startsWith("at rest"), "at rest");
     t.match(await rig.processes.screen("Flood", 0), { columns: 80, rows: 24, text: /^at rest/ });
+
+    const pids = (await rig.processes.list()).map(({ pid }) => pid ?? 0);
+    await Promise.all(["Flood", "Quiet"].map((name) => rig.processes.stop(name)));
+    const survivors = pids.filter((pid) => existsSync(`/proc/${pid}/exe`));
+    counted(t, `F33: ${pids.length} processes; survivors: ${survivors.length}`);
+    t.same(survivors, []);
 
     await store.flushed();
     const kept = () => {

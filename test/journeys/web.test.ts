@@ -97,7 +97,19 @@ t.test(
     t.equal(of("Web")?.url, web, "at its old address");
     t.match(await get(web), "A frontend under livedev");
 
+    t.equal((await rig.livedev("stop", "Clock")).code, 0);
+    t.match((await look(), of("Clock")), { state: "stopped" });
+    t.equal(await get(clock), "", "it answers no more");
+    t.equal((await rig.livedev("start", "Clock")).code, 0);
+    await ready("Clock");
+    t.equal(of("Clock")?.url, clock);
+
     t.equal((await rig.livedevd("stop")).code, 0);
+    t.match(
+      (await rig.livedev("logs", "Clock", "--grep", "crashing, as asked")).stdout,
+      "crashing, as asked",
+      "what it printed is found when it and the daemon are gone",
+    );
     t.same(await Promise.all([clock, web, docs].map(get)), ["", "", ""], "none of them answers any more");
   },
 );
