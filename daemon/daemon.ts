@@ -967,8 +967,8 @@ export class Daemon {
         ...this.#key,
       }),
       secrets: () => this.#secrets.values,
-      onPlanned: (steps) => {
-        if (steps > 0) this.store.record({ type: "deploy.started", steps });
+      onPlanned: (plan) => {
+        if (plan.length > 0) this.store.record({ type: "deploy.started", steps: plan.length, plan });
       },
       onStep: (step) => {
         this.#live = { state: "deploying", step: step.resource };

@@ -192,7 +192,12 @@ export type LivedevEvent =
   /** A local port that leads through the tunnel is somebody else's now. */
   | { readonly type: "tunnel.portTaken"; readonly name: string; readonly port: number; readonly by: string }
   // deployment
-  | { readonly type: "deploy.started"; readonly steps: number }
+  | {
+      readonly type: "deploy.started";
+      readonly steps: number;
+      /** In no order: what does not wait for another goes on at once. */
+      readonly plan?: readonly { readonly step: string; readonly resource: string }[];
+    }
   | {
       readonly type: "deploy.stepped";
       readonly step: string;

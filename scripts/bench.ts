@@ -1,10 +1,11 @@
 /**
- * `npm run bench [-- --quick] [--json] [--acks | --chatty | --rest]`: how much livedev adds. Each row is a ratio to a floor that is measured in
+ * `npm run bench [-- --quick] [--json] [--acks | --chatty | --rest | --tui]`: how much livedev adds. Each row is a ratio to a floor that is measured in
  * the same run, round by round beside it: bare processes that hand the same bytes over the same kinds of hops
  * (bench-echo.mjs), or the bare tool. Absolute times mean nothing on a shared machine and are shown for scale only.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { join } from "node:path";
@@ -19,7 +20,8 @@ import { invoke } from "../test/store/support.ts";
 import { loadStageKey } from "../daemon/credentials/stage-key.ts";
 import { decodeFrame, encodeFrame } from "../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../proto/version.ts";
-import { AT_REST_PERCENT, restOf } from "../test/support/rest.ts";
+import { Terminal } from "../test/support/pty.ts";
+import { AT_REST_PERCENT, percentOfCore, restOf } from "../test/support/rest.ts";
 import { Rig, ROOT } from "../test/support/rig.ts";
 import type { AckOrder, AckTimes } from "./bench-acks.ts";
 
@@ -109,6 +111,7 @@ try {
   if (acksOnly) await acks();
   else if (process.argv.includes("--chatty")) await chatty();
   else if (process.argv.includes("--rest")) await rest();
+  else if (process.argv.includes("--tui")) await multiplexer();
   else await all(url, urls["Big"] ?? "");
 } finally {
   for (const child of children) child.kill("SIGKILL");
@@ -121,6 +124,7 @@ async function all(url: URL, big: string): Promise<void> {
   await acks();
   await chatty();
   await rest();
+  await multiplexer();
   await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
   await reload(`reload, ${MODULES} modules`, new URL(big), {
     entry: "src/big.ts",
@@ -272,6 +276,53 @@ async function rest(): Promise<void> {
     ratio: taken.at(-1) ?? Number.NaN,
     bar: AT_REST_PERCENT,
   });
+}
+
+/**
+ * What the multiplexer costs, percent of a core and megabytes: at rest; with a pane that prints 10,000 lines a second
+ * shown; with that pane hidden. The floor is at rest.
+ */
+async function multiplexer(): Promise<void> {
+  await using client = await rig.connect();
+  const terminal = new Terminal(
+    [
+      "/bin/sh",
+      "-c",
+      `stty cols 120 rows 40 && exec "$0" "$1" dev`,
+      process.execPath,
+      join(ROOT, "dist", "livedev.js"),
+    ],
+    { cwd: rig.project, env: { ...rig.env, NO_COLOR: "", TERM: "xterm-256color", COLORTERM: "truecolor" } },
+  );
+  await terminal.until(/Chatty/);
+  const [found] = (await rig.processes()).filter(
+    ({ command }) => command.includes("livedev.js dev") && !command.includes("python"),
+  );
+  const pid = found?.pid ?? 0;
+  const withinMs = quick ? 5_000 : 15_000;
+  const memory = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+  const row = (name: string, value: number, floor: number, bar: number) =>
+    rows.push({ name: `multiplexer, ${name}`, p50: value, p99: value, floor, ratio: value, bar });
+
+  const idle = (await restOf(pid, withinMs, quick ? 12 : 8)).at(-1) ?? Number.NaN;
+  const idleMb = memory();
+  row("at rest, % of a core", idle, idle, AT_REST_PERCENT);
+  row("at rest, MB", idleMb, idleMb, 110);
+
+  await client.call("process.start", { name: "Chatty" });
+  terminal.type("jj");
+  await terminal.until(/GET \/items\/\d{5}/);
+  // What is run over and over is compiled by then.
+  await percentOfCore(pid, 3_000);
+  row("10,000 lines/s shown, % of a core", await percentOfCore(pid, withinMs), idle, 15);
+  row("10,000 lines/s shown, MB", memory(), idleMb, 160);
+  terminal.type("k");
+  await terminal.until(/Functions[^]*Functions/);
+  await percentOfCore(pid, 1_000);
+  row("10,000 lines/s hidden, % of a core", await percentOfCore(pid, withinMs), idle, 2);
+  await client.call("process.stop", { name: "Chatty" });
+  terminal.type("ql");
+  await terminal.ended();
 }
 
 /** As much history as is kept, each with some lines: what the slowest search goes through. */

@@ -28,7 +28,7 @@ import { TunnelPane } from "./tunnel-pane.ts";
 
 /** Some thirty times a second: more is not seen. */
 const FRAME_MS = 33;
-const SAID_MS = 5_000;
+const SAID_MS = 3_000;
 const WHEEL_LINES = 3;
 
 /** How it ended, as far as it was told by keys. */
@@ -59,6 +59,7 @@ export type AppOptions = {
 export class App {
   readonly #options: AppOptions;
   readonly #painter: Painter;
+  #canvas = new Canvas(1, 1);
   readonly #sidebar: Sidebar;
   readonly #functions: FunctionsPane;
   readonly #deploy: DeployPane;
@@ -200,7 +201,6 @@ export class App {
       const agreed = await this.#confirm(multiplexerSays.apply(count));
       this.#byHand = { is: "nothing" };
       if (!agreed) return this.#say(multiplexerSays.notApplied);
-      system.deployment.plan(plan);
       this.#liveWanted = true;
       await this.#goLive({ yes: this.#options.yes, takeOver: this.#options.takeOver });
     } catch (error) {
@@ -552,7 +552,7 @@ export class App {
     if (!terminal.taken) return;
     this.#settle();
     const { columns, rows } = terminal.size;
-    const canvas = new Canvas(columns, rows);
+    const canvas = this.#blank(columns, rows);
     const focus = this.#focus;
     this.#layout = layout({ columns, rows, zoomed: this.#zoomed, focus });
     const { sidebar, border, title, pane: rect, footer: bottom } = this.#layout;
@@ -572,6 +572,12 @@ export class App {
     if (this.#dialog !== undefined) cursor = this.#dialog.draw(canvas);
     terminal.tellMoves(focus === "pane" && pane.wantsMoves === true);
     terminal.write(this.#painter.paint(canvas, cursor));
+  }
+
+  #blank(columns: number, rows: number): Canvas {
+    if (this.#canvas.columns === columns && this.#canvas.rows === rows) this.#canvas.clear();
+    else this.#canvas = new Canvas(columns, rows);
+    return this.#canvas;
   }
 
   /** Who is shown is looked at, who was is not; who has no program any more has no keys either. */
@@ -601,7 +607,8 @@ export class App {
     if (awaySince !== undefined && this.#layout.title === undefined) return this.#away(awaySince);
     const context = this.#context;
     if (context === undefined) return [];
-    return footer(this.#options.keymap, context, (action) => this.#can(action), columns);
+    const { keymap } = this.#options;
+    return footer({ keymap, context, can: (action) => this.#can(action), columns, zoomed: this.#zoomed });
   }
 }
 

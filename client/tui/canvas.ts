@@ -40,6 +40,14 @@ export class Canvas {
     this.#flags = new Uint8Array(cells);
   }
 
+  /** Blank: for the next frame. */
+  clear(): void {
+    this.#text.fill(" ");
+    this.#fg.fill(DEFAULT_COLOUR);
+    this.#bg.fill(DEFAULT_COLOUR);
+    this.#flags.fill(0);
+  }
+
   /** One cell, or two; `text` may hold anything. */
   set(x: number, y: number, text: string, width: number, fg: Colour, bg: Colour, flags: number): void {
     if (x < 0 || y < 0 || x >= this.columns || y >= this.rows) return;

@@ -5,7 +5,7 @@
  *                                 └─────deploy.failed────► failed
  */
 import type { LivedevEvent } from "../../proto/events.ts";
-import type { DaemonStatus, StagePlan } from "../../proto/rpc.ts";
+import type { DaemonStatus } from "../../proto/rpc.ts";
 
 export type Step = {
   readonly step: string;
@@ -25,8 +25,6 @@ export class Deployment {
   #steps: Step[] = [];
   #urls: Readonly<Record<string, string>> = {};
   #outputs: Readonly<Record<string, unknown>> = {};
-  /** What was planned by hand; its steps are known before they run. */
-  #planned: StagePlan | undefined;
 
   get course(): Course {
     return this.#course;
@@ -44,20 +42,11 @@ export class Deployment {
     return this.#outputs;
   }
 
-  plan(plan: StagePlan): void {
-    this.#planned = plan;
-  }
-
   take(event: LivedevEvent, at: number): void {
     switch (event.type) {
       case "deploy.started":
         this.#course = { is: "running", since: at, steps: event.steps };
-        this.#steps = (this.#planned?.steps ?? []).map(({ step, resource }) => ({
-          step,
-          resource,
-          state: "waiting",
-        }));
-        this.#planned = undefined;
+        this.#steps = (event.plan ?? []).map(({ step, resource }) => ({ step, resource, state: "waiting" }));
         break;
       case "deploy.stepped":
         this.#stepped({ step: event.step, resource: event.resource, state: "done", tookMs: event.tookMs });

@@ -30,12 +30,18 @@ const GROUPS: readonly { readonly actions: readonly Action[]; readonly label?: s
 /** Always to be seen. */
 const LAST: readonly Action[] = ["help", "quit"];
 
-export function footer(
-  keymap: Keymap,
-  context: Context,
-  can: (action: Action) => boolean,
-  columns: number,
-): Line {
+/** In a pane that is alone, how the rest comes back. */
+const ZOOMED = { actions: ["zoom"], label: "zoom out" } as const;
+
+export type FooterOptions = {
+  readonly keymap: Keymap;
+  readonly context: Context;
+  readonly can: (action: Action) => boolean;
+  readonly columns: number;
+  readonly zoomed: boolean;
+};
+
+export function footer({ keymap, context, can, columns, zoomed }: FooterOptions): Line {
   const item = (actions: readonly Action[], label?: string): Span[] => {
     const working = actions.filter((action) => keymap.keys(action, context).length > 0 && can(action));
     if (working.length === 0) return [];
@@ -47,7 +53,8 @@ export function footer(
   const last = LAST.flatMap((action) => item([action]));
   const out: Span[] = [];
   let left = columns - lineWidth(last);
-  for (const { actions, label } of GROUPS) {
+  const groups = zoomed ? [ZOOMED, ...GROUPS.slice(0, -1)] : GROUPS;
+  for (const { actions, label } of groups) {
     const one = item(actions, label);
     const width = lineWidth(one);
     if (width > left) continue;

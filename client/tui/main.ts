@@ -9,8 +9,11 @@ import { editJson } from "../editor.ts";
 import type { Multiplexer, MultiplexerEnd } from "../multiplexer.ts";
 import { App } from "./app.ts";
 import { keysFile, loadKeymap } from "./keymap.ts";
-import { EVENT_TYPES, System } from "./system.ts";
+import { BEFORE_US, EVENT_TYPES, System } from "./system.ts";
 import { Terminal } from "./terminal.ts";
+
+/** Events, of any kind: reading them is a moment's work of the daemon's reader. */
+const LOOK_BACK = 5_000;
 
 export const multiplexer: Multiplexer = async (options) => {
   const keymap = loadKeymap();
@@ -98,8 +101,14 @@ export const multiplexer: Multiplexer = async (options) => {
   }
 };
 
+/** From some way back: the last deployment, and what went wrong last, were before us. */
 async function follow(client: LivedevClient, system: System, reset: () => void): Promise<void> {
-  await client.subscribe({ types: EVENT_TYPES }, (events) => system.take(events), reset);
+  // No type fits, so that it costs nothing: it says where history ends now.
+  const { cursor } = await client.call("event.list", { types: [], limit: 1 });
+  const after = Math.max(0, cursor.seq - LOOK_BACK);
+  const { events } = await client.call("event.list", { types: [...BEFORE_US], after, limit: LOOK_BACK });
+  system.take(events.filter(({ seq }) => seq <= cursor.seq));
+  await client.subscribe({ types: EVENT_TYPES, after: cursor }, (events) => system.take(events), reset);
 }
 
 function deferred<T>() {

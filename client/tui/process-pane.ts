@@ -284,7 +284,7 @@ export class ProcessPane implements Pane {
   }
 
   type(input: Key | Paste): void {
-    this.#toLive();
+    if (this.#lookingBack || this.#held) this.#toLive();
     this.#ownSize();
     const modes = this.#live ?? { applicationCursor: false, bracketedPaste: false };
     this.#send(input.is === "key" ? keyBytes(input, modes) : pasteBytes(input, modes));

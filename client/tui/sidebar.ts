@@ -33,6 +33,8 @@ export class Sidebar {
   /** What stands on which row of the screen, for the mouse. */
   #drawn: (Entry | undefined)[] = [];
   #top = 0;
+  #made: readonly Row[] = [];
+  #madeOf = -1;
 
   constructor(system: System, tunnel: () => Line | undefined) {
     this.#system = system;
@@ -100,7 +102,15 @@ export class Sidebar {
     }
   }
 
-  #rows(): Row[] {
+  /** Made once for each state of the system: a program's output changes nothing of it. */
+  #rows(): readonly Row[] {
+    if (this.#madeOf === this.#system.version) return this.#made;
+    this.#madeOf = this.#system.version;
+    this.#made = this.#make();
+    return this.#made;
+  }
+
+  #make(): Row[] {
     const { processes } = this.#system;
     const of = (fits: (one: ProcessStatus) => boolean) =>
       processes.filter(fits).map((one) => this.#process(one));

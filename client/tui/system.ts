@@ -30,6 +30,9 @@ export const EVENT_TYPES = [
   "invocation.undelivered",
 ] as const;
 
+/** Of what was before we looked. */
+export const BEFORE_US = ["deploy.*", "process.exited", "invocation.answered"] as const;
+
 const REFRESH_MS = 100;
 
 export type InvocationEvent = Extract<LivedevEvent, { type: `invocation.${string}` }>;
@@ -56,7 +59,9 @@ export class System {
   #processes: readonly ProcessStatus[] = [];
   #tunnel: RpcResult<"tunnel.status"> | undefined;
   #awaySince: number | undefined;
+  #version = 0;
   #timer: NodeJS.Timeout | undefined;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
   #due = false;
   #asking = false;
   #closed = false;
@@ -69,6 +74,11 @@ export class System {
     this.#options = options;
     this.client = options.client;
     this.deployment = new Deployment();
+  }
+
+  /** Another number when anything of it is another. */
+  get version(): number {
+    return this.#version;
   }
 
   get status(): DaemonStatus | undefined {
@@ -104,7 +114,7 @@ export class System {
 
   take(events: readonly RecordedEvent[]): void {
     for (const { event, at } of events) this.#take(event, at);
-    this.#options.changed();
+    this.#changed();
   }
 
   connection(state: "connected" | "disconnected"): void {
@@ -115,7 +125,7 @@ export class System {
       this.refresh();
       for (const waiter of [...this.#waiters]) waiter();
     }
-    this.#options.changed();
+    this.#changed();
   }
 
   /** Resolves at once where somebody answers. */
@@ -136,7 +146,8 @@ export class System {
   refresh(): void {
     this.#due = true;
     if (this.#asking || this.#closed) return;
-    this.#timer ??= setTimeout(() => void this.#refresh(), this.#status === undefined ? 0 : REFRESH_MS);
+    const due = this.#refreshedAt + REFRESH_MS - performance.now();
+    this.#timer ??= setTimeout(() => void this.#refresh(), Math.max(0, due));
   }
 
   close(): void {
@@ -144,10 +155,16 @@ export class System {
     clearTimeout(this.#timer);
   }
 
+  #changed(): void {
+    this.#version += 1;
+    this.#options.changed();
+  }
+
   async #refresh(): Promise<void> {
     this.#timer = undefined;
     this.#due = false;
     this.#asking = true;
+    this.#refreshedAt = performance.now();
     try {
       const [status, processes, tunnel] = await Promise.all([
         this.client.call("daemon.status", {}),
@@ -163,7 +180,7 @@ export class System {
       if (!(error instanceof LivedevError)) throw error;
     } finally {
       this.#asking = false;
-      this.#options.changed();
+      this.#changed();
       if (this.#due && this.#awaySince === undefined) this.refresh();
     }
   }

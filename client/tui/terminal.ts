@@ -57,8 +57,10 @@ export class Terminal {
 
   /** Bits of a colour; 1: none. */
   get depth(): Depth {
-    const { NO_COLOR, TERM } = process.env;
+    const { NO_COLOR, TERM, COLORTERM } = process.env;
     if ((NO_COLOR ?? "") !== "" || TERM === "dumb") return 1;
+    // Node takes tmux to have 256 at most.
+    if (COLORTERM === "truecolor" || COLORTERM === "24bit") return 24;
     const depth = process.stdout.getColorDepth();
     return depth === 24 || depth === 8 || depth === 4 ? depth : 1;
   }

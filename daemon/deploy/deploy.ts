@@ -117,10 +117,11 @@ export class Deploy {
       const due = (steps: readonly Step[]) => (keepRemoved ? steps.filter((step) => !removes(step)) : steps);
       const replaced = holdingCode(prepared.standings, due(first.steps));
       if (!replaceCode && replaced.length > 0) throw stageHoldsCode(app.name, app.stage, replaced);
-      const commands = commandsOf(app, mode).length;
+      const runs = commandsOf(app, mode).map(({ resource }) => ({ step: "run" as const, resource }));
+      const commands = runs.length;
       let steps = due(first.steps);
       let count = 0;
-      this.#options.onPlanned?.(steps.length + commands);
+      this.#options.onPlanned?.([...steps.map(planned), ...runs]);
       const { standings } = prepared;
       const making = { app, mode, ...prepared };
       const carrier = new Carrier({
@@ -171,7 +172,7 @@ export class Deploy {
       });
       const all = plan(standings, []);
       const steps = withoutKept(all, app?.removal);
-      this.#options.onPlanned?.(steps.length);
+      this.#options.onPlanned?.(steps.map(planned));
       const carrier = new Carrier({ ...this.#options, calls, of: this.#of, standings, stop: signal });
       await carrier.run(steps, false);
       const kept = all.filter((step) => !steps.includes(step)).map(resourceOf);
@@ -494,6 +495,8 @@ function shown(text: Text): string {
     .map((part) => (typeof part === "string" ? part : "ref" in part ? `<${part.ref}>` : "…"))
     .join("");
 }
+
+const planned = (step: Step) => ({ step: step.action, resource: resourceOf(step) });
 
 function commandsOf(app: WantedApp, mode: Mode): { resource: string; command: string }[] {
   if (mode === "dev") return [];

@@ -32,8 +32,8 @@ export type DeployOptions = {
   };
   /** By name, as they are now: outputs that are a secret's value come to it. They stand in no plan and no state. */
   readonly secrets?: (() => Readonly<Record<string, string>>) | undefined;
-  /** How many steps a run of `apply` will take. */
-  readonly onPlanned?: ((steps: number) => void) | undefined;
+  /** The steps that a run will take, as far as they are known at its beginning. */
+  readonly onPlanned?: ((steps: readonly Pick<Stepped, "step" | "resource">[]) => void) | undefined;
   readonly onStep: (step: Stepped) => void;
   /** A package that is larger goes over S3. */
   readonly maxRequestBytes?: number | undefined;

@@ -56,9 +56,12 @@ const WINDOW_BYTES = 200 * 1024;
 const MAX_UNPARSED = 512 * 1024;
 const MAX_UNTAKEN = 256 * 1024;
 
-/** A new run begins in a sane terminal: main screen, cursor shown, no mouse, no colours, no bracketed paste. */
+/**
+ * A new run begins in a sane terminal: main screen, cursor shown, no mouse, no colours, no bracketed paste. Who leaves
+ * the other screen finds the cursor where it was saved: so that it stays where it is, it is saved first.
+ */
 const SANE =
-  "\u001B[?1049l\u001B[?25h\u001B[?1000l\u001B[?1002l\u001B[?1003l\u001B[?1006l\u001B[?2004l\u001B[!p\u001B[0m";
+  "\u001B7\u001B[?1049l\u001B[?25h\u001B[?1000l\u001B[?1002l\u001B[?1003l\u001B[?1006l\u001B[?2004l\u001B[!p\u001B[0m";
 
 type Hold = "window" | "screen" | "lines";
 

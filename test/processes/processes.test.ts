@@ -255,6 +255,34 @@ void t.test("who draws a terminal along is told of another size and of an emptie
   t.notMatch((await rig.processes.screen("Party", 0)).text, "🎉", "an emoji takes two cells");
 });
 
+void t.test(
+  "each run's output goes on below that of the one before, also behind a full-screen program",
+  async (t) => {
+    const rig = await open(t);
+    rig.processes.apply([
+      wanted(
+        "Runs",
+        "n=$(cat run 2>/dev/null || echo 0); n=$((n + 1)); echo $n > run; echo run $n; sleep 60",
+      ),
+      wanted(
+        "Full",
+        `if [ -e full ]; then echo after; else echo before; touch full; printf '\\033[?1049h\\033[20;20Hfull'; fi; sleep 60`,
+      ),
+    ]);
+    const shows = (name: string, text: RegExp) =>
+      until(async () => text.test((await rig.processes.screen(name, 0)).text), String(text));
+    for (let run = 1; run <= 3; run++) {
+      await shows("Runs", new RegExp(`run ${run}\\b`));
+      if (run < 3) rig.processes.restart("Runs");
+    }
+    t.match((await rig.processes.screen("Runs", 0)).text, /^run 1\r\n(?:\r\n)?run 2\r\n(?:\r\n)?run 3/);
+    await shows("Full", /full/);
+    rig.processes.restart("Full");
+    await shows("Full", /before\r\n(?:\r\n)?after/);
+    t.notMatch((await rig.processes.screen("Full", 0)).text, "full");
+  },
+);
+
 void t.test("processor time and memory are those of the whole tree", async (t) => {
   const rig = await open(t);
   rig.processes.apply([wanted("Busy", "(while :; do :; done) & sleep 60"), wanted("Idle", "sleep 60")]);

@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Test } from "tap";
@@ -195,7 +195,9 @@ export class Screen {
 
   /** What was copied last. */
   async copied(): Promise<string> {
-    return (await this.command("show-buffer")).join("\n");
+    const file = `${this.#socket}.copied`;
+    await this.command(`save-buffer '${file}'`);
+    return readFileSync(file, "utf8");
   }
 
   command(text: string): Promise<readonly string[]> {
