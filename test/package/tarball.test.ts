@@ -19,7 +19,7 @@ t.setTimeout(600_000);
 t.test("the tarball holds the programs, their declarations and the docs, and nothing else", (t) => {
   const strange = files.filter(
     (file) =>
-      !/^dist\/[\w-]+\.(js|js\.map|mjs)$/.test(file) &&
+      !/^dist\/[\w-]+\.(js|js\.map|mjs|cjs)$/.test(file) &&
       !/^dist\/pieces\/[\w-]+\.js$/.test(file) &&
       !/^dist\/types\/(client|proto)\/.*\.d\.ts$/.test(file) &&
       !/^docs\/[\w-]+\.(md|svg)$/.test(file) &&
@@ -93,6 +93,8 @@ t.test(`in an empty folder, on the Node that runs (${process.version})`, async (
     stranger.files().filter((path) => !path.endsWith("package-lock.json")),
     [
       ".gitignore",
+      ".vscode",
+      ".vscode/launch.json",
       "livedev-env.d.ts",
       "livedev.config.ts",
       "package.json",
