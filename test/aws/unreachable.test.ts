@@ -1,10 +1,10 @@
 /** How long an AWS that is not there is tried for, and one that comes a moment later. */
 import { createServer, type Server } from "node:http";
-import { createServer as createSocketServer, type AddressInfo } from "node:net";
 
 import { ListFunctionsCommand } from "@aws-sdk/client-lambda";
 import t, { type Test } from "tap";
 
+import { freePort } from "../support/free-port.ts";
 import { Aws } from "../../daemon/aws/aws.ts";
 import { explainAws } from "../../daemon/aws/failure.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
@@ -15,14 +15,6 @@ async function openAws(t: Test, endpoint: string): Promise<Aws> {
   const aws = await Aws.open({ region: "eu-west-1", endpoint, credentials, log: silentLog });
   t.teardown(() => aws[Symbol.asyncDispose]());
   return aws;
-}
-
-async function freePort(): Promise<number> {
-  const server = createSocketServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Milliseconds until it is said that nobody is there. */

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 
+import { freePort } from "../support/free-port.ts";
 import { cloudCommand, ECHO, finished, newStateDir, plainEnvironment, TestCloud } from "./rig.ts";
 import { PROGRAMS } from "../../daemon/lib/programs.ts";
 
@@ -143,14 +143,4 @@ async function serving(stateDir: string): Promise<number[]> {
   const { stdout } = await finished("ps", ["-axww", "-o", "pid=,command="]);
   const lines = stdout.split("\n").filter((line) => line.includes(` serve --state-dir ${stateDir}`));
   return lines.map((line) => Number.parseInt(line));
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

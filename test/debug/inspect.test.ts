@@ -1,12 +1,12 @@
 /** Debugging asked for at the start: `--inspect`, and NODE_OPTIONS, which Node itself takes first. */
 import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
 import t from "tap";
 
+import { freePort } from "../support/free-port.ts";
 import { Rig, ROOT, type Finished } from "../support/rig.ts";
 import { Cdp } from "./cdp.ts";
 import { filesOf } from "./support.ts";
@@ -21,15 +21,6 @@ rmSync(bin);
 mkdirSync(bin);
 chmodSync(join(ROOT, "dist", "livedevd.js"), 0o755);
 symlinkSync(join(ROOT, "dist", "livedevd.js"), join(bin, "livedevd"));
-
-/** One that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function run(command: string, args: readonly string[], nodeOptions?: string): Promise<Finished> {
   const child = spawn(command, args, {

@@ -1,7 +1,8 @@
 /** `livedev debug on --max-timeout`: deployed time-outs are raised for debugging, and put back however it ends. */
-import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import t from "tap";
 
+import { lambdaOf } from "../support/talk.ts";
 import { Debugged } from "./support.ts";
 
 const debugged = await Debugged.open(["One"], { One: "3 seconds" });
@@ -13,15 +14,7 @@ rig.save(
   context.getRemainingTimeInMillis();\n`,
 );
 
-const cloud = JSON.parse((await rig.livedev("env", "--reveal", "--json")).stdout) as Record<string, string>;
-const lambda = new LambdaClient({
-  region: cloud["AWS_REGION"] ?? "",
-  endpoint: cloud["AWS_ENDPOINT_URL"] ?? "",
-  credentials: {
-    accessKeyId: cloud["AWS_ACCESS_KEY_ID"] ?? "",
-    secretAccessKey: cloud["AWS_SECRET_ACCESS_KEY"] ?? "",
-  },
-});
+const lambda = await lambdaOf(rig);
 t.teardown(() => lambda.destroy());
 
 /** As the cloud has it. */

@@ -1,20 +1,12 @@
 /** examples/databases: livedevd starts a real PostgreSQL and a real Redis, and the function has them by its links. */
 import { chmodSync, readdirSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 
 import t from "tap";
 
+import { freePort } from "../support/free-port.ts";
 import { DATABASES, databasesMissing } from "../support/parts.ts";
 import { Rig } from "../support/rig.ts";
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 t.test("a PostgreSQL and a Redis are started by their dev.command", { skip: databasesMissing }, async (t) => {
   await using rig = Rig.open({ example: "databases" });

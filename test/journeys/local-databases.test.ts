@@ -1,7 +1,6 @@
 /** `dev: { … }` of Postgres and Redis: functions and commands find what runs on this machine, a real one of each. */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { chownSync, mkdirSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 
 import t from "tap";
@@ -16,6 +15,7 @@ import {
   REDIS_SERVER,
   redisMissing,
 } from "../support/parts.ts";
+import { freePort } from "../support/free-port.ts";
 import { Rig } from "../support/rig.ts";
 import { rotate, Talk } from "../support/talk.ts";
 
@@ -77,14 +77,6 @@ import boto3, json
 arn = boto3.client("sts").get_caller_identity()["Arn"]
 print(json.dumps({"arn": arn, "key": boto3._get_default_session().get_credentials().access_key}))
 `;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** PostgreSQL refuses to run as root: there, as the user that its package makes. */
 const unprivileged: readonly string[] =

@@ -4,7 +4,8 @@ import { createServer } from "node:net";
 
 import t from "tap";
 
-import { alive, freePort, open, until, wanted, type Rig } from "./rig.ts";
+import { freePort } from "../support/free-port.ts";
+import { alive, open, until, wanted, type Rig } from "./rig.ts";
 
 const SERVER = (port: number | string) =>
   `node -e 'require("http").createServer((q, s) => s.end("hello")).listen(${port}, "127.0.0.1", function () { console.log("at http://localhost:" + this.address().port + "/") })'`;

@@ -2,6 +2,7 @@ import { createServer, type AddressInfo } from "node:net";
 
 import t from "tap";
 
+import { freePort } from "../support/free-port.ts";
 import { shapeOf, unavailable } from "../../stub/away.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { StubProcess } from "../support/stub.ts";
@@ -28,15 +29,6 @@ const EVENTS = {
   },
   plain: { name: "x" },
 };
-
-/** A port where nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Of three, since this machine may be busy with other tests; it ends with the first that is under the bar. */
 async function fastest(runtime: TestRuntimeApi, event: string) {

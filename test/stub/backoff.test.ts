@@ -1,11 +1,9 @@
 /** How a stub that finds nobody tries again: ever more rarely, up to a bound, and no two in step. */
-import { createServer, type AddressInfo } from "node:net";
-import { once } from "node:events";
-
 import t from "tap";
 
 import { Session } from "../../stub/session.ts";
 import type { Settings } from "../../stub/settings.ts";
+import { freePort } from "../support/free-port.ts";
 import { KEY, KEY_ID } from "../support/stub.ts";
 
 const TRIES = 10;
@@ -13,10 +11,7 @@ const TRIES = 10;
 t.test(
   "each wait is between half and all of a bound that doubles to 2 s, drawn anew each time",
   async (t) => {
-    const listener = createServer().listen(0, "127.0.0.1");
-    await once(listener, "listening");
-    const { port } = listener.address() as AddressInfo;
-    listener.close();
+    const port = await freePort();
     const settings: Settings = {
       version: 1,
       app: "shop",

@@ -1,12 +1,12 @@
 /** `whenAway: "deployed"`: nobody develops the stage, and the code of the last real deploy answers from the package. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
 
 import t, { type Test } from "tap";
 
+import { freePort } from "../support/free-port.ts";
 import { PROGRAMS } from "../../daemon/lib/programs.ts";
 import { CutProxy } from "../support/cut-proxy.ts";
 import { knockOf } from "../../proto/knock.ts";
@@ -38,15 +38,6 @@ function deployed(t: Test, handler = "handler") {
     command: [process.execPath, PROGRAMS.runner],
     env: { _HANDLER: `index.${handler}`, LAMBDA_TASK_ROOT: root, AWS_LAMBDA_FUNCTION_NAME: "api" },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 const bodyOf = ({ body }: { body: Buffer }) => JSON.parse(body.toString()) as Record<string, unknown>;

@@ -51,10 +51,10 @@ export const ended = (child: ChildProcess) =>
     else child.once("exit", (code) => resolve(code));
   });
 
-/** A change of the function lets its sandboxes go; the next has credentials of its own. */
-export async function rotate(rig: Rig, functionName: string, ...event: readonly string[]): Promise<void> {
+/** The local cloud's Lambda, as the developer. */
+export async function lambdaOf(rig: Rig): Promise<LambdaClient> {
   const cloud = JSON.parse((await rig.livedev("env", "--reveal", "--json")).stdout) as Record<string, string>;
-  const lambda = new LambdaClient({
+  return new LambdaClient({
     region: cloud["AWS_REGION"] ?? "",
     endpoint: cloud["AWS_ENDPOINT_URL"] ?? "",
     credentials: {
@@ -62,6 +62,11 @@ export async function rotate(rig: Rig, functionName: string, ...event: readonly 
       secretAccessKey: cloud["AWS_SECRET_ACCESS_KEY"] ?? "",
     },
   });
+}
+
+/** A change of the function lets its sandboxes go; the next has credentials of its own. */
+export async function rotate(rig: Rig, functionName: string, ...event: readonly string[]): Promise<void> {
+  const lambda = await lambdaOf(rig);
   const FunctionName = `shop-dev-${functionName}`;
   await lambda.send(
     new UpdateFunctionConfigurationCommand({ FunctionName, Description: String(Math.random()) }),
