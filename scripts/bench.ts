@@ -329,7 +329,7 @@ async function multiplexer(): Promise<void> {
 async function remember(): Promise<void> {
   const stateDir = join(rig.project, ".livedev", rig.stage);
   await rig.livedevd("stop");
-  await using store = await Store.open({ file: join(stateDir, "history.db"), log: silentLog });
+  const store = await Store.open({ file: join(stateDir, "history.db"), log: silentLog });
   for (let n = 0; n < HISTORY; n++) {
     invoke(store, {
       event: { n, text: EVENT },

@@ -56,7 +56,6 @@ export class System {
   readonly #options: SystemOptions;
   readonly #waiters = new Set<() => void>();
   #status: DaemonStatus | undefined;
-  #processes: readonly ProcessStatus[] = [];
   #tunnel: RpcResult<"tunnel.status"> | undefined;
   #awaySince: number | undefined;
   #version = 0;
@@ -86,7 +85,7 @@ export class System {
   }
 
   get processes(): readonly ProcessStatus[] {
-    return this.#processes;
+    return this.#status?.processes ?? [];
   }
 
   /** Undefined: the daemon is of a version that knows no tunnel. */
@@ -166,14 +165,12 @@ export class System {
     this.#asking = true;
     this.#refreshedAt = performance.now();
     try {
-      const [status, processes, tunnel] = await Promise.all([
+      const [status, tunnel] = await Promise.all([
         this.client.call("daemon.status", {}),
-        this.client.call("process.list", {}),
         this.client.call("tunnel.status", {}).catch(() => undefined),
       ]);
       this.#tunnel = tunnel;
       this.#status = status;
-      this.#processes = processes;
       this.deployment.stands(status);
     } catch (error) {
       // Asked anew when it is back; anything else is said by the next event.

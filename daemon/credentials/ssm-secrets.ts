@@ -14,10 +14,9 @@ import {
   type SSMClient,
 } from "@aws-sdk/client-ssm";
 
-import { setTimeout as wait } from "node:timers/promises";
-
 import type { Aws } from "../aws/aws.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
+import { nextLook } from "../lib/looks.ts";
 import { isSecretName, type KeptSecrets, type SecretScope, type SecretStore } from "./secrets.ts";
 
 export class SsmSecrets implements SecretStore {
@@ -82,16 +81,13 @@ export class SsmSecrets implements SecretStore {
     { wanted, everyMs, signal }: { wanted: () => boolean; everyMs: number; signal: AbortSignal },
   ): Promise<void> {
     let before: string | undefined;
-    for (;;) {
-      if (wanted()) {
-        const now = await this.#versions().catch(() => before);
-        if (signal.aborted) return;
-        if (before !== undefined && now !== before) changed();
-        before = now;
-      }
-      await wait(everyMs, undefined, { signal, ref: false }).catch(() => {});
+    do {
+      if (!wanted()) continue;
+      const now = await this.#versions().catch(() => before);
       if (signal.aborted) return;
-    }
+      if (before !== undefined && now !== before) changed();
+      before = now;
+    } while (await nextLook(signal, everyMs));
   }
 
   async #versions(): Promise<string> {

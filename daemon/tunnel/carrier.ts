@@ -30,7 +30,7 @@ import { Gate } from "./gate.ts";
 import { filesOf, hopsTo } from "./hops.ts";
 import { openWayIn, type InwardSettings, type WayIn } from "./inward.ts";
 import { LocalPort, type Taken } from "./ports.ts";
-import { parseRange, type Range } from "./ranges.ts";
+import { parseRanges } from "./ranges.ts";
 import { serveSocks } from "./socks.ts";
 import { ChannelError, NATIVE, Ssh } from "./ssh.ts";
 import { Traffic, type Counted } from "./traffic.ts";
@@ -230,10 +230,9 @@ export class Carrier implements AsyncDisposable {
   }
 
   #reach({ bastion }: CarrierSettings): void {
-    const ranges = bastion.ranges.map(parseRange).filter((range): range is Range => range !== undefined);
     const { wayIn } = this.#kept;
     this.#out.apply(
-      { ranges, names: bastion.names },
+      { ranges: parseRanges(bastion.ranges), names: bastion.names },
       wayIn === undefined ? [] : [{ host: wayIn.address, port: wayIn.port }],
     );
   }

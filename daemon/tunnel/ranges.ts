@@ -11,14 +11,16 @@ export function parseRange(text: string): Range | undefined {
   return { from: (number(address) & mask(bits)) >>> 0, bits };
 }
 
+/** Those of the texts that are ranges. */
+export const parseRanges = (texts: readonly string[]): Range[] =>
+  texts.map(parseRange).filter((range): range is Range => range !== undefined);
+
 export function inRange(address: string, { from, bits }: Range): boolean {
   return isIPv4(address) && (number(address) & mask(bits)) >>> 0 === from;
 }
 
 /** Of this machine, of one link only, of many at once: whoever asks for these means nothing behind the tunnel. */
-const NEVER = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"].map(
-  (text) => parseRange(text) as Range,
-);
+const NEVER = parseRanges(["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"]);
 
 export const isNever = (address: string): boolean =>
   !isIPv4(address) || NEVER.some((range) => inRange(address, range));

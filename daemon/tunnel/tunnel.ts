@@ -3,7 +3,7 @@
  * a thread (thread.ts, carrier.ts).
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 
@@ -15,7 +15,7 @@ import { PROGRAMS } from "../lib/programs.ts";
 import { deferred, Scope, type Deferred } from "../lib/scope.ts";
 import type { CarrierSettings, CarrierStatus, Kept, LinkedHost, Telling } from "./carrier.ts";
 import type { WayIn } from "./inward.ts";
-import { parseRange } from "./ranges.ts";
+import { parseRanges } from "./ranges.ts";
 import type { FromTunnel, ToTunnel } from "./thread.ts";
 
 export type { CarrierStatus, Kept as KeptTunnel, LinkedHost } from "./carrier.ts";
@@ -57,6 +57,8 @@ export class Tunnel implements AsyncDisposable {
   #wayIn: WayIn | LivedevError | undefined;
   #down: { readonly since: number; readonly reason: string; readonly hint?: string } | undefined;
   /** Renewed with each change of what is known of the connection. */
+  /** The file that Node programs load, as it was written last. */
+  #hook: string | undefined;
   #changed: Deferred<void> = deferred();
   /** Settles when the ends of the last order stand: ports, the hook's socket. */
   #applied: Deferred<void> = deferred();
@@ -138,17 +140,17 @@ export class Tunnel implements AsyncDisposable {
     const wanted = this.#wanted;
     if (wanted === undefined || wanted.bastion.ranges.length === 0) return undefined;
     const { folder, gate } = this.#options;
-    const ranges = wanted.bastion.ranges.flatMap((text) => {
-      const range = parseRange(text);
-      return range === undefined ? [] : [[range.from, range.bits] as const];
-    });
+    const ranges = parseRanges(wanted.bastion.ranges).map(({ from, bits }) => [from, bits]);
     const settings = { gate, ranges, names: wanted.bastion.names.map((name) => name.toLowerCase()) };
     const program = `require(${JSON.stringify(PROGRAMS.tunnelPreload)}).install({ ...${JSON.stringify(settings)}, file: __filename });\n`;
     // Another name for other settings: who was started with the old ones is told apart by it, and may start more.
     const name = `hook-${createHash("sha256").update(program).digest("hex").slice(0, 12)}.cjs`;
     const file = join(folder, name);
+    // Not again while it stands: a process that starts meanwhile would read half of it.
+    if (this.#hook === file && existsSync(file)) return file;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(file, program, { mode: 0o600 });
+    this.#hook = file;
     return file;
   }
 
