@@ -25,9 +25,9 @@ const TREES = {
   "deaf.sh": `
 trap '' TERM HUP INT
 node server.mjs &
-sh -c "trap '' TERM HUP INT; while :; do sleep 1; done" &
+sh -c "trap '' TERM HUP INT; while :; do sleep 1000; done" &
 echo deaf is up
-while :; do sleep 1; done
+while :; do sleep 1000; done
 `,
   "server.mjs": `
 import { createServer } from "node:http";
@@ -37,23 +37,23 @@ const server = createServer().listen(0, "127.0.0.1", () => writeFileSync("port",
 `,
   // Forks, and the parent in between is gone; standard input closed.
   "orphans.sh": `
-(sh -c 'trap "" HUP TERM INT; while :; do sleep 1; done' <&- >/dev/null 2>&1 & )
-(setsid sh -c 'trap "" HUP TERM INT; while :; do sleep 1; done' <&- >/dev/null 2>&1 & )
+(sh -c 'trap "" HUP TERM INT; while :; do sleep 1000; done' <&- >/dev/null 2>&1 & )
+(setsid sh -c 'trap "" HUP TERM INT; while :; do sleep 1000; done' <&- >/dev/null 2>&1 & )
 echo orphans are up
 sleep 1000
 `,
   // A session of its own, deaf, with a child in another group; the parent stays.
   "apart.mjs": `
 import { spawn } from "node:child_process";
-spawn("sh", ["-c", "trap '' TERM HUP INT; setsid sh -c 'trap \\"\\" TERM HUP INT; while :; do sleep 1; done' & while :; do sleep 1; done"], { detached: true, stdio: "ignore" });
+spawn("sh", ["-c", "trap '' TERM HUP INT; setsid sh -c 'trap \\"\\" TERM HUP INT; while :; do sleep 1000; done' & while :; do sleep 1000; done"], { detached: true, stdio: "ignore" });
 for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => {});
 console.log("apart is up");
 setInterval(() => {}, 1000);
 `,
   // Its first process ends by itself, and leaves others.
   "leaves.sh": `
-(setsid sh -c 'trap "" HUP TERM INT; while :; do sleep 1; done' & )
-sh -c 'trap "" HUP TERM INT; while :; do sleep 1; done' &
+(setsid sh -c 'trap "" HUP TERM INT; while :; do sleep 1000; done' & )
+sh -c 'trap "" HUP TERM INT; while :; do sleep 1000; done' &
 echo leaving
 `,
 };
@@ -85,8 +85,8 @@ async function up(rig: Rig, sign: string): Promise<number> {
   return alive(sign).length;
 }
 
-/** Five or six of each command, now and then one less: between one `sleep 1` and the next. */
-const LEAST = 15;
+/** Six or seven of each command, none of which ends by itself. */
+const LEAST = 19;
 
 const free = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
