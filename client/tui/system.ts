@@ -34,6 +34,8 @@ export const EVENT_TYPES = [
 export const BEFORE_US = ["deploy.*", "process.exited", "invocation.answered"] as const;
 
 const REFRESH_MS = 100;
+/** A deployment that finds nothing to do ends without an event. */
+const DEPLOYING_MS = 300;
 
 export type InvocationEvent = Extract<LivedevEvent, { type: `invocation.${string}` }>;
 
@@ -145,8 +147,7 @@ export class System {
   refresh(): void {
     this.#due = true;
     if (this.#asking || this.#closed) return;
-    const due = this.#refreshedAt + REFRESH_MS - performance.now();
-    this.#timer ??= setTimeout(() => void this.#refresh(), Math.max(0, due));
+    this.#refreshIn(Math.max(0, this.#refreshedAt + REFRESH_MS - performance.now()));
   }
 
   close(): void {
@@ -178,8 +179,15 @@ export class System {
     } finally {
       this.#asking = false;
       this.#changed();
-      if (this.#due && this.#awaySince === undefined) this.refresh();
+      if (this.#awaySince === undefined) {
+        if (this.#due) this.refresh();
+        else if (this.#status?.live.state === "deploying") this.#refreshIn(DEPLOYING_MS);
+      }
     }
+  }
+
+  #refreshIn(ms: number): void {
+    if (!this.#closed) this.#timer ??= setTimeout(() => void this.#refresh(), ms);
   }
 
   #take(event: LivedevEvent, at: number): void {
