@@ -146,6 +146,8 @@ function sequenceLength(text: string): number | undefined {
   }
   // Alt and a key, which may be a sequence itself.
   if (second === ESC) {
+    // No terminal tells alt of these so: it was Escape, and they came right after it.
+    if (text.startsWith(`${ESC}[<`, 1) || text.startsWith(PASTE_BEGINS, 1)) return 1;
     const rest = sequenceLength(text.slice(1));
     return rest === undefined ? undefined : rest + 1;
   }
@@ -194,8 +196,9 @@ function sequenceName(raw: string): string | undefined {
   const [, kind, parameters = "", final = ""] = /^\u001B([[O])([\d;]*)([A-Za-z~])$/.exec(raw) ?? [];
   if (kind === undefined) return undefined;
   const [first = "", second = ""] = parameters.split(";");
-  const name = final === "~" ? CSI_TILDE[first] : CSI_FINAL[final];
-  // `CSI 1;2R` may be F3 with shift, or where the cursor stands: we never ask for that.
+  // `CSI 1;2R` is F3 with shift; with another first number it says where a cursor stands.
+  const letter = first === "" || first === "1" ? CSI_FINAL[final] : undefined;
+  const name = final === "~" ? CSI_TILDE[first] : letter;
   return name === undefined ? undefined : modifiers(Number(second || "1")) + name;
 }
 

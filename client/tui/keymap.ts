@@ -290,7 +290,6 @@ const MODIFIERS: Readonly<Record<string, string>> = {
   ctrl: "ctrl",
   control: "ctrl",
   c: "ctrl",
-  "^": "ctrl",
   alt: "alt",
   meta: "alt",
   m: "alt",
