@@ -54,6 +54,8 @@ import {
   notOneProcess,
   secretsMissing,
   stageMoved,
+  stageProtected,
+  stageProtectedFromStubs,
   stubMissing,
   unknownFunction,
 } from "./lib/errors.ts";
@@ -478,12 +480,18 @@ export class Daemon {
     takeOver?: boolean;
     processes?: boolean;
   }): Promise<WentLive> {
+    notProtected(await this.#configuredApp());
     this.#processesWanted ||= processes;
     const home = await this.openHome();
     // Before it is said that this stage is ours: another's stubs are left alone.
     await home.hold(takeOver);
     this.#byHand = { replaceCode: yes };
-    const result = await this.#deploying.run();
+    const result = await this.#deploying.run().catch(async (error: unknown) => {
+      // Nothing was changed: whoever deploys the stage finds it free.
+      if (error instanceof LivedevError && error.code === "stage.holdsCode" && !this.#wantLive)
+        await home.release();
+      throw error;
+    });
     this.#wantLive = true;
     this.#kept.set({ live: true });
     return result;
@@ -985,6 +993,7 @@ export class Daemon {
     this.#byHand = undefined;
     this.#live = { state: "deploying" };
     try {
+      notProtected(app);
       const home = await this.openHome();
       this.#notMoved(app, byHand !== undefined);
       await home.hold(false);
@@ -1069,13 +1078,14 @@ export class Daemon {
   }
 
   /** Everything of the stage, by its tags: also when the config does not load any more. @throws LivedevError */
-  remove(signal: AbortSignal) {
+  async remove(signal: AbortSignal) {
+    await this.#configured.promise;
+    const broken = this.#configState.state === "broken";
+    const app = broken ? undefined : await this.#releaseApp();
+    const place = app ?? this.#kept.get("removable");
+    if (place === undefined) throw neverConfigured(this.stage);
+    if (place.protect === true) throw stageProtected(place.name, place.stage);
     return this.#change(signal, async () => {
-      await this.#configured.promise;
-      const broken = this.#configState.state === "broken";
-      const app = broken ? undefined : await this.#releaseApp();
-      const place = app ?? this.#kept.get("removable");
-      if (place === undefined) throw neverConfigured(this.stage);
       const home = await this.openHome(place);
       await home.hold(false);
       const removed = await home.deploy.remove({ functions: [], ...place }, { signal });
@@ -1224,6 +1234,11 @@ const placeIn = ({ cloud, endpoint }: Home, { profile }: WantedApp): RunPlace =>
 
 /** Beside the control socket, where nobody else may enter. */
 const gateSocket = (control: string) => control.replace(/\.sock$/, ".net");
+
+/** @throws LivedevError where the stage may not be live. */
+function notProtected({ name, stage, protect }: WantedApp): void {
+  if (protect === true) throw stageProtectedFromStubs(name, stage);
+}
 
 /** What its resources are found by. Who of a team asks, by a profile, does not count. */
 const placeOf = ({ name, stage, home, region, endpoint }: Place): Place => ({

@@ -65,10 +65,11 @@ export function methods(daemon: Daemon): MethodTable {
       }),
 
     async "stage.plan"({ dev }) {
-      const { steps, commands } = await daemon.plan({ dev: dev ?? false });
+      const { steps, commands, notes } = await daemon.plan({ dev: dev ?? false });
       return {
         steps: steps.map(({ changes, ...step }) => ({ ...step, changes: [...changes] })),
         commands: [...commands],
+        notes: [...notes],
       };
     },
 

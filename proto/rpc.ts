@@ -304,7 +304,7 @@ export const RPC = {
   },
   "stage.goLive": {
     summary:
-      "Puts stubs in place of the stage's functions. Answers when they stand. Refused with `stage.holdsCode` where deployed code would be replaced for the first time.",
+      "Puts stubs in place of the stage's functions. Answers when they stand. Refused with `stage.holdsCode` where deployed code would be replaced for the first time, and with `deploy.protected` where the config protects the stage.",
     params: z.strictObject({
       yes: z.boolean().optional().describe("The user agrees that stubs replace deployed code."),
       takeOver: z
@@ -328,6 +328,7 @@ export const RPC = {
       commands: z
         .array(z.object({ resource: z.string(), command: z.string() }))
         .describe("Run by each deployment: whether they change anything is theirs to know."),
+      notes: z.array(z.string()).describe("What could not be looked at, a sentence each."),
     }),
   },
   "stage.deploy": {

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { PlannedStep, StagePlan } from "../../proto/rpc.ts";
 import { connect } from "../connect.ts";
 import type { Cli, Common } from "./cli.ts";
-import { inert, paint, print, printJson } from "./output.ts";
+import { inert, note, paint, print, printJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 
 type Options = Common & { readonly dev?: boolean };
@@ -16,7 +16,7 @@ export function planCommand(cli: Cli): Command {
       [
         ["livedev plan --stage production", "a readable diff"],
         ["livedev plan --dev", "what going live would change, in place of a deployment"],
-        ["livedev plan --json", "{ steps, commands }"],
+        ["livedev plan --json", "{ steps, commands, notes }"],
       ],
     )
     .option("--dev", "what `livedevd start` would change")
@@ -27,7 +27,10 @@ export function planCommand(cli: Cli): Command {
           client.call("stage.plan", options.dev === true ? { dev: true } : {}, { signal: cli.signal }),
         );
         if (options.json === true) printJson(plan);
-        else print(planText(plan));
+        else {
+          print(planText(plan));
+          for (const text of plan.notes) note(inert(text));
+        }
       }),
     );
 }

@@ -18,7 +18,7 @@ export type App = {
    * `retain-all` keeps everything. @default "retain"
    */
   removal?: "remove" | "retain" | "retain-all";
-  /** Whether removing the stage is refused. @default false */
+  /** Whether removing the stage, and putting stubs in place of what it holds, is refused. @default false */
   protect?: boolean;
   /**
    * A host with sshd in the VPC: stubs reach this machine by it, and local code reaches the VPC. What is not said here,

@@ -39,6 +39,7 @@ const CONNECT_MS = 5000;
 const ANSWER_MS = 60_000;
 /** Many functions at once meet the service's limits: the client slows down by itself, and does not give up soon. */
 const ATTEMPTS = 12;
+const FEW_ATTEMPTS = 3;
 
 /** Lambda's longest invocation, and what surrounds it. */
 const INVOKE_MS = 15 * 60_000 + 30_000;
@@ -108,6 +109,14 @@ export class Aws {
     return this.#once("cloudformation", async () => {
       const { CloudFormationClient } = await import("@aws-sdk/client-cloudformation");
       return new CloudFormationClient(this.#configuration());
+    });
+  }
+
+  /** For drift alone, which stand-ins of AWS often lack: an error that is not worth many attempts. */
+  driftDetector(): Promise<CloudFormationClient> {
+    return this.#once("driftDetector", async () => {
+      const { CloudFormationClient } = await import("@aws-sdk/client-cloudformation");
+      return new CloudFormationClient({ ...this.#configuration(), maxAttempts: FEW_ATTEMPTS });
     });
   }
 

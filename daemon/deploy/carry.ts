@@ -211,11 +211,16 @@ export class Carrier {
     const put =
       thing.is === "bucket"
         ? await putBucket(calls, thing, of, this.lookup())
-        : await putStack(calls, thing, of);
+        : await putStack(calls, thing, of, this.#drifted(thing));
     const others = this.#standings.things.filter(
       (one) => one.is !== put.is || one.nameInAws !== put.nameInAws,
     );
     this.#standings = { ...this.#standings, things: [...others, put] };
+  }
+
+  #drifted({ is, nameInAws: name }: WantedThing): boolean {
+    const standing = this.#options.standings.things.find((one) => one.is === is && one.nameInAws === name);
+    return standing?.facts?.is === "stack" && (standing.facts.drift?.drifted.length ?? 0) > 0;
   }
 
   async #deleteThing({ is, kind, nameInAws: name, outputs }: DeployedThing): Promise<void> {

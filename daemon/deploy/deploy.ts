@@ -21,12 +21,12 @@ import { awsName, explainAws } from "../aws/failure.ts";
 import { tookSince } from "../lib/clock.ts";
 import {
   deployCycle,
+  driftUnknown,
   notDeployable,
   notDeployed,
   notOurs,
   stackNeedsAws,
   stageHoldsCode,
-  stageProtected,
 } from "../lib/errors.ts";
 import { Scope } from "../lib/scope.ts";
 import { ABSENT, openCalls, type Calls } from "./calls.ts";
@@ -37,7 +37,7 @@ import { each } from "./each.ts";
 import { cycleIn } from "./graph.ts";
 import { sealLinks } from "./links.ts";
 import { readNetworks } from "./network.ts";
-import { knownIn, readAll } from "./outputs.ts";
+import { knownIn, readAll, type Standings } from "./outputs.ts";
 import { plan, resourceOf, stepName, type Deployed, type Step } from "./plan.ts";
 import { makeRelease, withLinks, type Release } from "./release.ts";
 import { StateFile, type StageState } from "./state-file.ts";
@@ -104,6 +104,7 @@ export class Deploy {
         drift: step.drift ?? false,
       })),
       commands: commandsOf(app, mode),
+      notes: unknownDrift(prepared.standings),
     };
   }
 
@@ -114,6 +115,7 @@ export class Deploy {
       const began = performance.now();
       const prepared = await this.#prepare(calls, app, mode, mode === "release");
       const first = prepared.plan();
+      for (const note of unknownDrift(prepared.standings)) this.#options.log.warn(note);
       const due = (steps: readonly Step[]) => (keepRemoved ? steps.filter((step) => !removes(step)) : steps);
       const replaced = holdingCode(prepared.standings, due(first.steps));
       if (!replaceCode && replaced.length > 0) throw stageHoldsCode(app.name, app.stage, replaced);
@@ -158,11 +160,10 @@ export class Deploy {
    * it is named.
    */
   remove(
-    app?: Pick<WantedApp, "protect" | "removal" | "functions" | "name" | "stage">,
+    app?: Pick<WantedApp, "removal" | "functions" | "name" | "stage">,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<{ readonly steps: number; readonly tookMs: number; readonly kept: readonly string[] }> {
     return this.#alone(async (calls) => {
-      if (app?.protect === true) throw stageProtected(this.#of.app, this.#of.stage);
       const began = performance.now();
       const known = app === undefined ? [] : app.functions.map((wanted) => nameInAws(app, wanted));
       const file = await StateFile.open(this.#options.aws, this.#of, calls.signal);
@@ -442,6 +443,14 @@ function unkept({ file, releases }: Prepared): boolean {
 
 /** What goes; the URL of a function that stays can be had again. */
 const removes = (step: Step) => step.action === "delete" && !("stub" in step && step.stub !== undefined);
+
+/** A sentence for each stack whose resources CloudFormation did not compare. */
+function unknownDrift({ things }: Standings): string[] {
+  return things.flatMap(({ kind, component, facts }) => {
+    const unknown = facts?.is === "stack" ? facts.drift?.unknown : undefined;
+    return unknown === undefined ? [] : [driftUnknown(`${kind} "${component}"`, unknown)];
+  });
+}
 
 /** Components whose deployed code one of the steps would replace by a stub. */
 function holdingCode({ functions }: Deployed, steps: readonly Step[]): string[] {

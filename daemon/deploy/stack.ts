@@ -10,6 +10,7 @@ import { notOurs, stackFailed } from "../lib/errors.ts";
 import type { Calls } from "./calls.ts";
 import { isOurs, type Stage } from "./deployed.ts";
 import { pause } from "./pause.ts";
+import { readDrift } from "./stack-drift.ts";
 import { TAGS } from "./stubs.ts";
 import type { DeployedThing, WantedThing } from "./things.ts";
 
@@ -43,7 +44,10 @@ export async function readStacks(calls: Calls, of: Stage, thorough: boolean): Pr
         client.send(new GetTemplateCommand({ StackName: thing.nameInAws }), { abortSignal: calls.signal }),
       );
       const parameters = shown.get(thing.nameInAws) ?? {};
-      return { ...thing, facts: { is: "stack", template: TemplateBody, parameters } as const };
+      const facts = { is: "stack", template: TemplateBody, parameters } as const;
+      // Of one whose last change did not come to its end, CloudFormation tells no drift.
+      if (thing.hash === undefined) return { ...thing, facts };
+      return { ...thing, facts: { ...facts, drift: await readDrift(calls, thing.nameInAws) } };
     }),
   );
 }
@@ -92,7 +96,13 @@ function outputsOf(kind: string, { Outputs = [], StackId = "" }: Stack): Record<
   }
 }
 
-export async function putStack(calls: Calls, wanted: WantedStack, of: Stage): Promise<DeployedThing> {
+/** `drifted`: resources of it were changed by somebody else, which CloudFormation leaves alone unless it is told. */
+export async function putStack(
+  calls: Calls,
+  wanted: WantedStack,
+  of: Stage,
+  drifted: boolean,
+): Promise<DeployedThing> {
   const cloudformation = await commands();
   const client = await calls.aws.cloudformation();
   const { nameInAws: StackName } = wanted;
@@ -113,6 +123,7 @@ export async function putStack(calls: Calls, wanted: WantedStack, of: Stage): Pr
         StackName,
         ChangeSetName,
         ChangeSetType: isNew ? "CREATE" : "UPDATE",
+        ...(drifted && !isNew && { DeploymentMode: "REVERT_DRIFT" }),
         TemplateBody: wanted.template,
         Parameters: Object.entries(wanted.parameters).map(([ParameterKey, ParameterValue]) => ({
           ParameterKey,

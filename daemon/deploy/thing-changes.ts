@@ -29,6 +29,11 @@ function ofStack({ template, parameters }: Extract<WantedThing, { is: "stack" }>
     .filter(([name, value]) => name in standing.parameters && standing.parameters[name] !== value)
     .map(([name]) => ({ what: `parameter ${name}`, to: "changed" }));
   if (!sameTemplate(template, standing.template)) changed.unshift({ what: "template" });
+  for (const { name, type, properties = [] } of standing.drift?.drifted ?? []) {
+    const [first, ...more] = properties;
+    if (first === undefined) changed.push({ what: `${name} (${type})`, to: "deleted" });
+    else changed.push(...[first, ...more].map((path) => ({ what: `${name}${path}`, to: "changed" })));
+  }
   return changed;
 }
 

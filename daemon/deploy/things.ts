@@ -1,5 +1,6 @@
 /** What stands beside functions: buckets, and what CloudFormation carries out. */
 import type { WantedBucket, WantedStack } from "../../proto/app.ts";
+import type { StackDrift } from "./stack-drift.ts";
 
 export type BucketFacts = {
   readonly is: "bucket";
@@ -16,6 +17,8 @@ export type StackFacts = {
   /** Those that CloudFormation shows. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly template: string;
+  /** Of its resources; absent where they were not looked at. */
+  readonly drift?: StackDrift;
 };
 
 type Thing = {

@@ -53,6 +53,8 @@ export type Planned = {
   readonly steps: readonly PlannedStep[];
   /** Commands that a deployment runs each time: whether they change anything is theirs to know. */
   readonly commands: readonly { readonly resource: string; readonly command: string }[];
+  /** What could not be looked at, a sentence each. */
+  readonly notes: readonly string[];
 };
 
 export type PlannedStep = {

@@ -636,11 +636,21 @@ export const notDeployed = (name: string) =>
     "Run `livedevd start` first.",
   );
 
+export const driftUnknown = (resource: string, reason: string) =>
+  `Whether resources of ${resource} were changed behind livedev's back is not known: ${reason}`;
+
 export const stageProtected = (app: string, stage: string) =>
   new LivedevError(
     "deploy.protected",
     `${app}/${stage} is protected and is not removed.`,
     "Take `protect` out of livedev.config.ts first.",
+  );
+
+export const stageProtectedFromStubs = (app: string, stage: string) =>
+  new LivedevError(
+    "deploy.protected",
+    `${app}/${stage} is protected: no stubs are put in place of what it holds.`,
+    "Develop on a stage of your own (`livedevd start --stage <name>`), or take `protect` out of livedev.config.ts first.",
   );
 
 // ---- frontends and services

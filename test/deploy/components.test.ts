@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 
 import t, { type Test } from "tap";
 
-import { OUTPUT, type WantedPostgres, type WantedProcess, type WantedRedis } from "../../proto/app.ts";
+import { OUTPUT, type WantedPostgres, type WantedRedis } from "../../proto/app.ts";
 import { TestCloud } from "../cloud/rig.ts";
 import { Moto, motoMissing } from "./moto.ts";
 import {
@@ -25,6 +25,7 @@ import {
   wantedBucket,
   wantedFunction,
   wantedPostgres,
+  wantedProcess,
   wantedRedis,
   wantedStack,
 } from "./rig.ts";
@@ -48,20 +49,11 @@ const NET = {
 const postgres = (more: Partial<WantedPostgres> = {}) => wantedPostgres({ vpc: PLACED, ...more });
 const redis = (more: Partial<WantedRedis> = {}) => wantedRedis({ vpc: PLACED, ...more });
 
-const processOf = (name: string, more: Partial<WantedProcess>): WantedProcess => ({
-  name,
-  kind: "aws.Nextjs",
-  environment: {},
-  link: [],
-  permissions: [],
-  ...more,
-});
-
 void t.test("what cannot be deployed is named before anything is changed", async (t) => {
   const cloud = await TestCloud.open(t);
   const { deploy, taken } = await openStage(t, cloud, "refused");
   const app = wantedApp({ stage: "refused" }, [wantedFunction("Api")], {
-    processes: [processOf("Web", {}), processOf("Mailer", { kind: "aws.Service" })],
+    processes: [wantedProcess("Web", {}), wantedProcess("Mailer", { kind: "aws.Service" })],
   });
   const refusal = {
     code: "deploy.notDeployable",
@@ -269,6 +261,99 @@ else {
     },
   );
 
+  void t.test(
+    "a stack's resources that were changed or deleted by hand are shown, and a deployment brings them back",
+    async (t) => {
+      const { deploy, app, taken } = await open(t);
+      const queues = (more = {}) => ({
+        Resources: {
+          Jobs: { Type: "AWS::SQS::Queue", Properties: { VisibilityTimeout: 60 } },
+          Late: { Type: "AWS::SQS::Queue", Properties: { VisibilityTimeout: 90 } },
+          Mails: { Type: "AWS::SQS::Queue", ...more },
+        },
+        Outputs: Object.fromEntries(
+          ["Jobs", "Late", "Mails"].map((name) => [name, { Value: { Ref: name } }]),
+        ),
+      });
+      const wanted = app([], { stacks: [wantedStack("Queues", queues())] });
+      const { known } = await deploy.apply(wanted, { mode: "release" });
+      const sqs = (call: string, name: string, more = {}) =>
+        moto.call("sqs", `AmazonSQS.${call}`, { QueueUrl: known[`Queues.outputs.${name}`], ...more });
+      const timeout = async (name: string) => {
+        const asked = await sqs("GetQueueAttributes", name, { AttributeNames: ["VisibilityTimeout"] });
+        return (asked as { Attributes?: { VisibilityTimeout: string } }).Attributes?.VisibilityTimeout;
+      };
+      const breakThem = async () => {
+        await sqs("SetQueueAttributes", "Jobs", { Attributes: { VisibilityTimeout: "5" } });
+        // Of this the template says nothing.
+        await sqs("SetQueueAttributes", "Mails", { Attributes: { VisibilityTimeout: "5" } });
+        await sqs("DeleteQueue", "Late");
+      };
+      const planned = { mode: "release" } as const;
+      t.same(await deploy.plan(wanted, planned), { steps: [], commands: [], notes: [] });
+
+      await breakThem();
+      const drifted = {
+        step: "update",
+        resource: 'aws.Stack "Queues"',
+        drift: true,
+        changes: [
+          { what: "Jobs/VisibilityTimeout", to: "changed" },
+          { what: "Late (AWS::SQS::Queue)", to: "deleted" },
+        ],
+      };
+      t.same(await deploy.plan(wanted, planned), { steps: [drifted], commands: [], notes: [] });
+      t.same(await deploy.plan(wanted), { steps: [drifted], commands: [], notes: [] }, "in dev too");
+      taken();
+      await deploy.apply(wanted, planned);
+      t.same(taken(), ['update aws.Stack "Queues"']);
+      t.same([await timeout("Jobs"), await timeout("Late"), await timeout("Mails")], ["60", "90", "5"]);
+      t.same((await deploy.plan(wanted, planned)).steps, []);
+
+      // With a change of the config's own, which CloudFormation alone would carry out and leave the drift.
+      await breakThem();
+      const changed = app([], {
+        stacks: [wantedStack("Queues", queues({ Properties: { VisibilityTimeout: 7 } }))],
+      });
+      await deploy.apply(changed, planned);
+      t.same([await timeout("Jobs"), await timeout("Late"), await timeout("Mails")], ["60", "90", "7"]);
+      t.same((await deploy.plan(changed, planned)).steps, []);
+
+      // Not every stand-in of AWS compares resources, and not everybody may ask for it.
+      const asked: string[] = [];
+      t.teardown(() => (moto.refuse = () => undefined));
+      const refuse = (action: string, status: number, name: string) => {
+        asked.splice(0);
+        moto.refuse = ({ service }, body) => {
+          const { Action = "" } = Object.fromEntries(new URLSearchParams(body.toString()));
+          if (service !== "cloudformation" || Action !== action) return undefined;
+          asked.push(Action);
+          return { status, name, message: "Not here." };
+        };
+      };
+      const note = (reason: string) =>
+        `Whether resources of aws.Stack "Queues" were changed behind livedev's back is not known: ${reason}`;
+      await breakThem();
+      for (const [action, status, name, attempts] of [
+        ["DetectStackDrift", 501, "NotImplemented", 1],
+        ["DetectStackDrift", 403, "AccessDenied", 1],
+        ["DescribeStackDriftDetectionStatus", 403, "AccessDenied", 1],
+        ["DescribeStackResourceDrifts", 500, "InternalFailure", 3],
+      ] as const) {
+        refuse(action, status, name);
+        const notes = [note(`${name}: Not here.`)];
+        t.same(await deploy.plan(changed, planned), { steps: [], commands: [], notes }, action);
+        t.equal(asked.length, attempts, `${name} is asked ${attempts} times`);
+      }
+      taken();
+      t.equal((await deploy.apply(changed, planned)).steps, 0, "and a deployment goes on");
+      moto.refuse = () => undefined;
+      t.equal((await deploy.apply(changed, planned)).steps, 1);
+      t.equal(await timeout("Jobs"), "60");
+      await deploy.remove(changed);
+    },
+  );
+
   void t.test("a large package goes over S3, and so does the one that is put back", async (t) => {
     // Lambda's 50 MB would only take their time.
     const megabyte = 1024 * 1024;
@@ -353,7 +438,7 @@ else {
       writeFileSync("dist/assets/app-0123abcd.js", "1");
     `,
     );
-    const site = processOf("Docs", {
+    const site = wantedProcess("Docs", {
       kind: "aws.StaticSite",
       environment: { API: ref("Api.url") },
       deploy: {
@@ -427,12 +512,12 @@ else {
         environment: { WEB: ref("Web.url") },
       });
       const web = (file: string) =>
-        processOf("Web", {
+        wantedProcess("Web", {
           link: [{ name: "Other", properties: { url: ref("Other.url") } }],
           environment: { API: ref("Other.url") },
           deploy: { by: "command", command: `node ${file}`, directory: "web" },
         });
-      const service = processOf("Mailer", {
+      const service = wantedProcess("Mailer", {
         kind: "aws.Service",
         deploy: { by: "command", command: "node deploy.mjs", directory: "web", url: "https://mail.example" },
       });

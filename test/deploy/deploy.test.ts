@@ -193,7 +193,6 @@ void t.test(
       'delete aws.Function "Worker"',
       'delete aws.Function "Worker" role',
     ]);
-    await t.rejects(deploy.remove(app([], { protect: true })), { code: "deploy.protected" });
     t.match(await deploy.remove(), { steps: 3 });
     t.same(await standing(cloud, `shop-${stage}-`), []);
     t.same(await standing(cloud, `own-${stage}`), []);

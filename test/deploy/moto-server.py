@@ -116,6 +116,110 @@ def as_aws_does():
     EC2Backend.delete_vpc = delete_with_tables
 
 
+def drift_as_aws_does():
+    """CloudFormation's drift, which moto has none of: of queues alone, as AWS does not compare every type. A change set
+    with REVERT_DRIFT brings them back, and any other leaves them as they are."""
+    from moto.cloudformation.models import CloudFormationBackend
+    from moto.cloudformation.responses import CloudFormationResponse
+    from moto.core.responses import ActionResult
+    from moto.sqs.models import Queue, sqs_backends
+
+    looks, reverting = {}, set()
+    create_change_set = CloudFormationResponse.create_change_set
+    validate = CloudFormationResponse._validate_different_update
+    execute = CloudFormationBackend.execute_change_set
+
+    def queues(stack):
+        standing = sqs_backends[stack.account_id][stack.region_name].queues
+        for name, resource in stack.resource_map._parsed_resources.items():
+            if isinstance(resource, Queue):
+                properties = stack.template_dict["Resources"][name].get("Properties", {})
+                yield name, resource, properties.get("VisibilityTimeout"), standing
+
+    def drifts(stack):
+        for name, queue, wanted, standing in queues(stack):
+            drift = {
+                "StackId": stack.stack_id,
+                "LogicalResourceId": name,
+                "PhysicalResourceId": queue.name,
+                "ResourceType": "AWS::SQS::Queue",
+                "Timestamp": "2026-01-01T00:00:00Z",
+                "PropertyDifferences": [],
+            }
+            if queue.name not in standing:
+                yield {**drift, "StackResourceDriftStatus": "DELETED"}
+            # Only what the template says is compared.
+            elif wanted is not None and int(wanted) != int(queue.visibility_timeout):
+                difference = {
+                    "PropertyPath": "/VisibilityTimeout",
+                    "ExpectedValue": str(wanted),
+                    "ActualValue": str(queue.visibility_timeout),
+                    "DifferenceType": "NOT_EQUAL",
+                }
+                yield {**drift, "StackResourceDriftStatus": "MODIFIED", "PropertyDifferences": [difference]}
+
+    def detect(self):
+        stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+        looks[stack.stack_id] = 0
+        return ActionResult({"StackDriftDetectionId": stack.stack_id})
+
+    def status(self):
+        stack_id = self._get_param("StackDriftDetectionId")
+        found = list(drifts(self.cloudformation_backend.get_stack(stack_id)))
+        looks[stack_id] += 1
+        done = looks[stack_id] > 1 or not found
+        return ActionResult(
+            {
+                "StackId": stack_id,
+                "StackDriftDetectionId": stack_id,
+                "Timestamp": "2026-01-01T00:00:00Z",
+                "DetectionStatus": "DETECTION_COMPLETE" if done else "DETECTION_IN_PROGRESS",
+                **({"StackDriftStatus": "DRIFTED" if found else "IN_SYNC", "DriftedStackResourceCount": len(found)} if done else {}),
+            }
+        )
+
+    def describe(self):
+        stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+        # One on each page.
+        found = list(drifts(stack))
+        at = int(self._get_param("NextToken", "0"))
+        more = {"NextToken": str(at + 1)} if at + 1 < len(found) else {}
+        return ActionResult({"StackResourceDrifts": found[at : at + 1], **more})
+
+    def create(self):
+        if self._get_param("DeploymentMode") != "REVERT_DRIFT":
+            return create_change_set(self)
+        name = self._get_param("ChangeSetName")
+        reverting.add(name)
+        created = create_change_set(self)
+        if any(drifts(self.cloudformation_backend.get_stack(self._get_param("StackName")))):
+            # It has something to do, also with the same template.
+            change_set = self.cloudformation_backend.describe_change_set(name)
+            change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"
+        return created
+
+    def validate_unless_reverting(self, *args):
+        if self._get_param("ChangeSetName") not in reverting:
+            validate(self, *args)
+
+    def execute_reverting(self, change_set_name, stack_name=None):
+        if change_set_name not in reverting:
+            return execute(self, change_set_name, stack_name)
+        for _, queue, _, standing in queues(self.get_stack(stack_name)):
+            standing[queue.name] = queue
+        execute(self, change_set_name, stack_name)
+        for _, queue, wanted, _ in queues(self.get_stack(stack_name)):
+            if wanted is not None:
+                queue.visibility_timeout = int(wanted)
+
+    CloudFormationResponse.detect_stack_drift = detect
+    CloudFormationResponse.describe_stack_drift_detection_status = status
+    CloudFormationResponse.describe_stack_resource_drifts = describe
+    CloudFormationResponse.create_change_set = create
+    CloudFormationResponse._validate_different_update = validate_unless_reverting
+    CloudFormationBackend.execute_change_set = execute_reverting
+
+
 class Dump(BaseHTTPRequestHandler):
     def do_GET(self):
         try:
@@ -133,5 +237,6 @@ class Dump(BaseHTTPRequestHandler):
 
 
 as_aws_does()
+drift_as_aws_does()
 threading.Thread(target=HTTPServer(("127.0.0.1", int(sys.argv[2])), Dump).serve_forever, daemon=True).start()
 main(["-H", "127.0.0.1", "-p", sys.argv[1]])

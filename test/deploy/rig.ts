@@ -15,6 +15,7 @@ import type {
   WantedBucket,
   WantedFunction,
   WantedPostgres,
+  WantedProcess,
   WantedRedis,
   WantedStack,
 } from "../../proto/app.ts";
@@ -170,6 +171,16 @@ export const wantedRedis = (more: Pick<WantedRedis, "vpc"> & Partial<WantedRedis
   version: "7.1",
   instance: "t4g.micro",
   cluster: false,
+  ...more,
+});
+
+/** A frontend, until told otherwise. */
+export const wantedProcess = (name: string, more: Partial<WantedProcess>): WantedProcess => ({
+  name,
+  kind: "aws.Nextjs",
+  environment: {},
+  link: [],
+  permissions: [],
   ...more,
 });
 
