@@ -34,6 +34,10 @@ async function install(count, { dev }) {
       if (existsSync(HIDDEN_LOCK)) await npm("install", "--no-save");
       if (missingPackages({ dev }).length > 0) await npm("ci");
     },
+    () => {
+      const left = absentPackages({ dev });
+      return left > 0 ? `${left} packages to come` : "their install scripts, SQLite's compiler perhaps";
+    },
   );
 }
 
@@ -50,15 +54,22 @@ export class SetupError extends Error {}
 
 /** Packages of the lock file that are not installed, or not in the locked version. */
 function missingPackages({ dev }) {
-  const wanted = lockedPackages(join(ROOT, "package-lock.json"));
   const installed = existsSync(HIDDEN_LOCK) ? lockedPackages(HIDDEN_LOCK) : {};
-  return Object.entries(wanted)
+  return wantedPackages({ dev })
+    .filter(([path, entry]) => installed[path]?.version !== entry.version || !existsSync(join(ROOT, path)))
+    .map(([path]) => path);
+}
+
+/** While npm works: its note of what is installed comes at the end. */
+const absentPackages = ({ dev }) =>
+  wantedPackages({ dev }).filter(([path]) => !existsSync(join(ROOT, path, "package.json"))).length;
+
+function wantedPackages({ dev }) {
+  return Object.entries(lockedPackages(join(ROOT, "package-lock.json")))
     .filter(
       ([path, entry]) => path.startsWith("node_modules/") && !entry.link && !entry.optional && !entry.peer,
     )
-    .filter(([, entry]) => dev || !(entry.dev || entry.devOptional))
-    .filter(([path, entry]) => installed[path]?.version !== entry.version || !existsSync(join(ROOT, path)))
-    .map(([path]) => path);
+    .filter(([, entry]) => dev || !(entry.dev || entry.devOptional));
 }
 
 const lockedPackages = (file) => JSON.parse(readFileSync(file, "utf8")).packages ?? {};
@@ -92,16 +103,20 @@ export function run(command, args, options = {}) {
   });
 }
 
-/** Shows a step and the seconds it has taken: live on a terminal, every ten seconds elsewhere. */
-export async function withProgress(title, work) {
+/**
+ * Shows a step and the seconds it has taken: live on a terminal; elsewhere every half a minute, with what it does then
+ * (`doing`).
+ */
+export async function withProgress(title, work, doing) {
   const began = performance.now();
   const seconds = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
   const terminal = process.stdout.isTTY;
   if (!terminal) console.log(`${title} …`);
+  const now = () => (doing === undefined ? "" : `: ${doing()}`);
   const timer = setInterval(
     () =>
-      terminal ? process.stdout.write(`\r${title} … ${seconds()} `) : console.log(`${title} … ${seconds()}`),
-    terminal ? 100 : 10_000,
+      terminal ? process.stdout.write(`\r${title} … ${seconds()} `) : console.log(`… ${seconds()}${now()}`),
+    terminal ? 100 : 30_000,
   );
   const end = (word) => {
     clearInterval(timer);
