@@ -87,8 +87,9 @@ export function printLive(client: LivedevClient, live: WentLive, json: boolean |
     });
     return;
   }
-  const steps = live.steps === 1 ? "1 step" : `${live.steps} steps`;
-  const facts = `stage ${stage}, pid ${pid}, ${steps} in ${duration(live.tookMs)}`;
+  const took = duration(live.tookMs);
+  const done = live.steps === 1 ? `1 step in ${took}` : `${live.steps} steps in ${took}`;
+  const facts = `stage ${stage}, pid ${pid}, ${live.steps === 0 ? "all is up to date" : done}`;
   print(`${paint("bold", live.app)} is ${paint("green", "live")} ${paint("dim", `(${facts})`)}`);
   const urls = Object.entries(live.urls).map(([name, url]) => [name, paint("cyan", url)]);
   if (urls.length > 0) print(table(urls, "  "));

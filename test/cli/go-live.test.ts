@@ -120,3 +120,14 @@ t.test("another failure of going live is told with its hint, once", async (t) =>
     stderr: "AWS denies lambda:CreateFunction.\nAsk for it.\n",
   });
 });
+
+t.test("a stage that is live already is said to be up to date", async (t) => {
+  await using daemon = await FakeDaemon.open({
+    "stage.goLive": () => Promise.resolve({ steps: 0, tookMs: 20, urls: {} }),
+    "daemon.status": () => Promise.resolve(STATUS),
+  });
+  t.match(await daemon.rig.livedevd("start"), {
+    code: 0,
+    stdout: `shop is live (stage dev, pid ${process.pid}, all is up to date)\n`,
+  });
+});
