@@ -121,7 +121,8 @@ const TSCONFIG = `{
     "target": "es2022",
     "module": "esnext",
     "moduleResolution": "bundler",
-    "lib": ["es2023", "dom"],
+    "lib": ["es2023"],
+    "types": ["node"],
     "strict": true,
     "noEmit": true,
     "skipLibCheck": true
@@ -156,6 +157,7 @@ const packageJson = (name: string) => `{
   "private": true,
   "type": "module",
   "devDependencies": {
+    "@types/node": "^20.19.0",
     "livedev": "^${VERSION}"
   }
 }

@@ -97,6 +97,7 @@ export type FunctionArgs = {
   timeout?: Input<Duration>;
   /** "128 MB" to "10240 MB". @default "1024 MB" */
   memory?: Input<Size>;
+  /** What the code finds in `process.env`; a component's output is filled in. */
   environment?: Environment;
   /** Components whose values the code reads from `Resource`; its role may do what they need. */
   link?: Links;

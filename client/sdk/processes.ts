@@ -32,6 +32,7 @@ export type DeployArgs = {
 };
 
 type ProcessArgs = {
+  /** What its command finds in its environment; a component's output is filled in. */
   environment?: Environment;
   /** Components whose values the code reads from `Resource`. Linked processes start first. */
   link?: Links;

@@ -1,12 +1,22 @@
 /** What a user's editor is told: a project of theirs, checked strictly, against the declarations that ship. */
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 import t from "tap";
 
+import { LanguageServer } from "../support/language-server.ts";
 import { ROOT } from "../support/rig.ts";
 
 const run = promisify(execFile);
@@ -52,20 +62,62 @@ export const code = (error: LivedevError): string => error.code;
 `,
 };
 
+// Outside of this repository, whose own packages would be found from within.
+const base = realpathSync(mkdtempSync(join(tmpdir(), "livedev-types-")));
+t.teardown(() => rmSync(base, { recursive: true, force: true }));
+const installed = join(base, "node_modules", "livedev");
+mkdirSync(installed, { recursive: true });
+await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
+cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
+for (const name of ["zod", "@types/node", "undici-types"]) {
+  mkdirSync(dirname(join(base, "node_modules", name)), { recursive: true });
+  symlinkSync(join(ROOT, "node_modules", name), join(base, "node_modules", name));
+}
+
+t.test("what init makes is completed in an editor, with docs, and knows Node's own globals", async (t) => {
+  const project = join(base, "first");
+  await run(process.execPath, [join(ROOT, "dist", "livedev.js"), "init", "--project", project]);
+  const { devDependencies } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as {
+    devDependencies: Record<string, string>;
+  };
+  t.match(devDependencies, { livedev: /^\^/, "@types/node": /^\^20/ });
+  await using server = await LanguageServer.open(project);
+  const file = join(project, "livedev.config.ts");
+  const config = readFileSync(file, "utf8").replace(
+    'home: "local"',
+    'home: process.env["CI"] === "1" ? "aws" : "local"',
+  );
+  const { offered, problems } = await server.complete(file, config.replace("url: true", "url: true, |"));
+  t.same(problems, []);
+  const names = offered.map(({ name }) => name);
+  for (const name of [
+    "timeout",
+    "memory",
+    "link",
+    "vpc",
+    "copyFiles",
+    "architecture",
+    "streaming",
+    "logging",
+  ])
+    t.ok(names.includes(name), name);
+  for (const name of ["environment", "permissions", "layers", "nodejs", "dev", "whenAway"])
+    t.ok(names.includes(name), name);
+  t.notOk(names.includes("handler"), "what is there already is not offered again");
+  // SST's that are not carried out have no type of their own.
+  const ours = offered.filter(({ type }) => !type.endsWith("?: unknown"));
+  t.same(
+    ours.filter(({ documentation }) => documentation === ""),
+    [],
+    "each with its docs",
+  );
+  t.match(ours.find(({ name }) => name === "timeout")?.documentation, '"1 second" to "15 minutes"');
+});
+
 t.test("config, handler and client type-check in a project of a user", async (t) => {
-  // Outside of this repository, whose own packages would be found from within.
-  const project = mkdtempSync(join(tmpdir(), "livedev-types-"));
-  t.teardown(() => rmSync(project, { recursive: true, force: true }));
-  mkdirSync(join(project, "src"));
+  const project = join(base, "strict");
+  mkdirSync(join(project, "src"), { recursive: true });
   for (const [name, text] of Object.entries(FILES)) writeFileSync(join(project, name), text);
-  const installed = join(project, "node_modules", "livedev");
-  mkdirSync(installed, { recursive: true });
-  await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
-  cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
-  for (const name of ["zod", "@types/node", "undici-types"]) {
-    mkdirSync(dirname(join(project, "node_modules", name)), { recursive: true });
-    symlinkSync(join(ROOT, "node_modules", name), join(project, "node_modules", name));
-  }
   writeFileSync(join(project, "package.json"), '{ "type": "module" }');
 
   for (const [module, moduleResolution] of [
