@@ -4,16 +4,18 @@ import {
   GetFunctionUrlConfigCommand,
   ListEventSourceMappingsCommand,
   ListVersionsByFunctionCommand,
+  UpdateFunctionConfigurationCommand,
 } from "@aws-sdk/client-lambda";
+import { DeleteBucketPolicyCommand } from "@aws-sdk/client-s3";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 
 import { TAGS } from "../../daemon/deploy/stubs.ts";
 import { OUTPUT } from "../../proto/app.ts";
-import { times } from "../support/counts.ts";
+import { counted, times } from "../support/counts.ts";
 import { Moto, motoMissing } from "./moto.ts";
-import { openDeploy, wantedApp, wantedFunction } from "./rig.ts";
+import { openDeploy, wantedApp, wantedFunction, wantedPostgres, wantedProcess, wantedRedis } from "./rig.ts";
 import { TRIGGERS } from "./triggers.ts";
 
 // At few calls a second.
@@ -78,14 +80,19 @@ else {
 
   const ref = (to: string) => ({ [OUTPUT]: [{ ref: to }] });
 
-  const shop = (app: Awaited<ReturnType<typeof open>>["app"], more: Parameters<typeof wantedApp>[2] = {}) =>
+  const PLACED = { subnets: ref("Net.privateSubnets"), securityGroups: ref("Net.securityGroups") };
+
+  const FRONTENDS = ["aws.Nextjs", "aws.Remix", "aws.Astro", "aws.Nuxt", "aws.SvelteKit"] as const;
+
+  /** Every component that there is. */
+  const shop = (app: Awaited<ReturnType<typeof open>>["app"], { memoryMb = 256 } = {}) =>
     app(
       [
-        wantedFunction("Api", { url: URL }),
+        wantedFunction("Api", { url: URL, memoryMb }),
         wantedFunction("Sender", {
           environment: { QUEUE_URL: ref("Triggers.outputs.QueueUrl"), BUCKET: ref("Files.name") },
           permissions: [{ effect: "allow", actions: ["s3:*"], resources: [ref("Files.arn")] }],
-          vpc: { subnets: ref("Net.privateSubnets"), securityGroups: ref("Net.securityGroups") },
+          vpc: PLACED,
         }),
       ],
       {
@@ -111,7 +118,21 @@ else {
           },
         ],
         vpcs: [{ name: "Net", is: "new", az: 2, bastion: false, nat: { type: "managed" } }],
-        ...more,
+        databases: [wantedPostgres({ vpc: PLACED }), wantedRedis({ vpc: PLACED })],
+        processes: [
+          ...[...FRONTENDS, "aws.Service" as const].map((kind) =>
+            wantedProcess(kind.replace("aws.", ""), {
+              kind,
+              environment: { AT: kind.replace("aws.", "").toLowerCase(), DATABASE: ref("Database.host") },
+              deploy: { by: "command", command: "node deploy.mjs", directory: "." },
+            }),
+          ),
+          wantedProcess("Docs", {
+            kind: "aws.StaticSite",
+            deploy: { by: "files", directory: "site", output: "site", indexPage: "index.html" },
+          }),
+          wantedProcess("Studio", { kind: "DevCommand", deploy: { by: "nothing" } }),
+        ],
       },
     );
 
@@ -130,14 +151,24 @@ else {
     };
   };
 
-  void t.test("every component is deployed, stays what it is over dev, deploy, dev, and goes", async (t) => {
+  void t.test("every component is deployed, changes, drifts, breaks and goes, throttled", async (t) => {
     const rig = await open(t);
     const { deploy, app, taken, aws, nameOf, save } = rig;
     save("src/index.js", "export const handler = async () => 1;");
+    save("deploy.mjs", "console.log(`https://${process.env.AT}.example/${process.env.DATABASE}`);");
+    save("site/index.html", "docs");
     const wanted = shop(app);
-    await deploy.apply(shop(app));
+    const { callsPerSecond, throttled } = moto;
+    t.teardown(() => {
+      moto.callsPerSecond = callsPerSecond;
+      moto.refuse = () => undefined;
+    });
+    moto.callsPerSecond = Number.POSITIVE_INFINITY;
+    await deploy.apply(wanted, { mode: "release" });
     await deploy.remove(wanted);
     const before = await moto.dump();
+    moto.callsPerSecond = callsPerSecond;
+    const { passed } = moto;
     taken();
 
     const dev = await deploy.apply(wanted);
@@ -173,13 +204,59 @@ else {
     t.ok(Versions.length >= 2, "a version is published");
     t.same((await deploy.plan(wanted, { mode: "release" })).steps, []);
     t.same(released.known["Triggers.outputs.QueueUrl"], dev.known["Triggers.outputs.QueueUrl"]);
+    for (const kind of [...FRONTENDS, "aws.Service"]) {
+      const name = kind.replace("aws.", "");
+      const url = `https://${name.toLowerCase()}.example/${String(released.known["Database.host"])}`;
+      t.equal(released.known[`${name}.url`], url, `${kind}, once the database stands`);
+    }
+    t.match(released.known, { "Docs.url": /cloudfront\.net$/, "Cache.host": String });
 
-    const third = await deploy.apply(wanted);
-    t.same(third.functions, dev.functions);
+    // It breaks in the middle of a change.
+    const bigger = shop(app, { memoryMb: 512 });
+    save("src/index.js", "export const handler = async () => 2;");
+    let refusals = 0;
+    moto.refuse = ({ service, method, path }) => {
+      const isTheChange = service === "lambda" && method === "PUT" && path.endsWith("-Api/configuration");
+      return isTheChange && (refusals += 1) === 1
+        ? { status: 400, name: "InvalidParameterValueException" }
+        : undefined;
+    };
+    await t.rejects(deploy.apply(bigger, { mode: "release" }), { code: "deploy.undone" });
+
+    // What others change meanwhile is seen beside what is left to do.
+    await lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName: nameOf("Sender"), Timeout: 3 }));
+    const s3 = await aws.s3();
+    await s3.send(new DeleteBucketPolicyCommand({ Bucket: String(released.known["Files.name"]) }));
+    await moto.call("sqs", "AmazonSQS.DeleteQueue", {
+      QueueUrl: released.known["Triggers.outputs.QueueUrl"],
+    });
+    const { steps } = await deploy.plan(bigger, { mode: "release" });
+    t.match(
+      new Map(steps.map(({ resource, drift, changes }) => [resource, { drift, changes }])),
+      new Map([
+        ['aws.Function "Api"', { drift: false, changes: [{ what: "memoryMb", from: "256", to: "512" }] }],
+        [
+          'aws.Function "Sender"',
+          { drift: true, changes: [{ what: "timeoutSeconds", from: "3", to: "10" }] },
+        ],
+        ['aws.Bucket "Files"', { drift: true, changes: [{ what: "enforceHttps" }] }],
+        ['aws.Stack "Triggers"', { drift: true, changes: [{ what: "Queue (AWS::SQS::Queue)" }] }],
+      ]),
+    );
+    await deploy.apply(bigger, { mode: "release" });
+    t.same((await deploy.plan(bigger, { mode: "release" })).steps, []);
+
+    const last = await deploy.apply(bigger);
+    t.same(last.functions, dev.functions);
     t.same(await pointsAt(rig), { mappings: [arn], targets: [arn] });
 
-    await deploy.remove(wanted);
+    await deploy.remove(bigger);
     t.same(await moto.dump(), before);
+    counted(
+      t,
+      `every component on moto: ${moto.passed - passed} calls, ${moto.throttled - throttled} answered 429`,
+    );
+    if (callsPerSecond <= 15) t.ok(moto.throttled > throttled, "it was throttled");
   });
 
   void t.test("a stack that fails says why in CloudFormation's words, and is made anew", async (t) => {
