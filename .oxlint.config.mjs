@@ -148,7 +148,6 @@ export default {
         may: ["../lib/**", PROTO, ...(COMMON_GROUND[part] ?? []).map((ground) => `../${ground}/**`)],
       }),
     ),
-    border("daemon/processes/shim", { packages: false }),
     border("daemon/tunnel/preload", { packages: false }),
     {
       files: ["test/**"],

@@ -180,7 +180,8 @@ export class RuntimeApi {
     requestId: string,
     status: "ok" | "error",
   ): Promise<void> {
-    const turn = this.#session.begin(decodeURIComponent(requestId));
+    // As it stands in the path: a request id has no character that a runtime's client would escape.
+    const turn = this.#session.begin(requestId);
     if ("status" in turn) return this.#stray(request, response, "answer", turn, requestId);
     const mode = request.headers[RESPONSE_MODE];
     if (status === "ok" && mode === "streaming") return this.#stream(request, response, turn);

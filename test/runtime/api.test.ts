@@ -56,7 +56,7 @@ void t.test(
       const { id } = await next();
       say("init", await call("POST", "init/error", "{}"));
       say("unknown", await call("POST", "invocation/nobody/response", "1"));
-      say("unknown error", await call("POST", "invocation/nobody/error", "{}"));
+      say("unknown error", await call("POST", "invocation/%zz/error", "{}"));
       say("stale", await call("POST", "invocation/" + last + "/response", "2"));
       say("next", await call("GET", "invocation/next"));
       await call("POST", "invocation/" + id + "/response", JSON.stringify("the answer"));
@@ -82,7 +82,7 @@ void t.test(
       .map((line) => JSON.parse(line) as Record<string, string>)
       .filter(({ msg }) => msg === "a stray of a runtime's was refused")
       .map(({ stray, requestId = "" }) => `${stray} ${requestId}`.trim());
-    const each = (last: string, id: string) => ["init error", "answer nobody", "answer nobody", last, id, id];
+    const each = (last: string, id: string) => ["init error", "answer nobody", "answer %zz", last, id, id];
     t.same(strays, [
       "answer none",
       ...each("answer none", "answer request-1"),
@@ -146,6 +146,8 @@ void t.test("a runtime that stops in the middle of its answer", async (t) => {
     `import net from "node:net";
      for (;;) {
       const { id, body } = await next();
+      // The API hears of the cut after this program does, and refuses its polls until then.
+      if (id === undefined) continue;
       const socket = net.connect(port, host);
       socket.write("POST /2018-06-01/runtime/invocation/" + id + "/response HTTP/1.1\\r\\nHost: " + host + ":" + port + "\\r\\nContent-Length: 100\\r\\n\\r\\nhalf", () => {
         if (JSON.parse(body).die) process.kill(process.pid, "SIGKILL");

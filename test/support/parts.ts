@@ -7,7 +7,7 @@ import { ROOT } from "./rig.ts";
 const missing = (path: string, what: string): string | false =>
   existsSync(path) || process.env["LIVEDEV_NO_SKIP"] === "1"
     ? false
-    : `${what} is not installed: run \`source scripts/parts.sh\` (looked for ${path})`;
+    : `without ${what}: run \`source scripts/parts.sh\` (looked for ${path})`;
 
 /** The package `sst`, unpacked. */
 export const SST = process.env["LIVEDEV_SST"] ?? join(ROOT, ".parts", "sst", "node_modules", "sst");
