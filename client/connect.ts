@@ -34,6 +34,8 @@ export type ConnectOptions = {
   readonly stage?: string | undefined;
   /** Whether to open the daemon where none runs. */
   readonly open?: boolean | undefined;
+  /** Told before a daemon is opened. */
+  readonly onOpening?: ((project: string) => void) | undefined;
   /** Gives up connecting. */
   readonly signal?: AbortSignal | undefined;
   /** What the daemon compares with its own environment; where absent, AWS profile and region and PATH of ours. */
@@ -54,6 +56,7 @@ export async function connect(options: ConnectOptions = {}): Promise<LivedevClie
   const first = locate(options);
   const find = () => locate({ project: first.project, stage: options.stage });
   const deadline = performance.now() + DEADLINE_SECONDS * 1_000;
+  let told = false;
   for (;;) {
     if (signal?.aborted === true) throw cancelled();
     const place = find();
@@ -71,6 +74,8 @@ export async function connect(options: ConnectOptions = {}): Promise<LivedevClie
     }
     if (!open) throw notRunning(place.project, place.stageKnown ? place.stage : undefined);
     if (performance.now() > deadline) throw daemonSlow(DEADLINE_SECONDS, place.logFile);
+    if (!told) options.onOpening?.(place.project);
+    told = true;
     const opened = await withDeadline(
       signal,
       deadline,

@@ -91,7 +91,9 @@ export const stateUnwritable = (path: string, reason: string) =>
 
 // ---- speaking to it
 
-/** Said beside a command's own output. */
+/** Said beside a command's own output, as the next one is. */
+export const opening = (project: string) => `livedevd is not running for ${project}: starting it.`;
+
 export const otherVersion = ({ daemon, client }: { readonly daemon: string; readonly client: string }) =>
   `livedevd ${daemon} is running, this is livedev ${client}: \`livedevd restart\` makes them one.`;
 

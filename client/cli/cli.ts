@@ -7,7 +7,7 @@ import { setMaxListeners } from "node:events";
 import { Command, CommanderError } from "commander";
 
 import type { ConnectOptions } from "../connect.ts";
-import { isInterrupt, LivedevError, messageOf, otherVersion, usage } from "../errors.ts";
+import { isInterrupt, LivedevError, messageOf, opening, otherVersion, usage } from "../errors.ts";
 import { VERSION } from "../programs.ts";
 import { complete } from "./complete.ts";
 import { EXIT, type Exit } from "./exit.ts";
@@ -77,7 +77,8 @@ export class Cli {
     return async function (this: Command) {
       // Passed on to connect() with the rest.
       const onOtherVersion: ConnectOptions["onOtherVersion"] = (versions) => note(otherVersion(versions));
-      const options = { ...this.opts<Options>(), onOtherVersion };
+      const onOpening: ConnectOptions["onOpening"] = (project) => note(opening(project));
+      const options = { ...this.opts<Options>(), onOtherVersion, onOpening };
       done((await run({ args: this.args, options })) ?? EXIT.done);
     };
   }

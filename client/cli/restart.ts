@@ -21,7 +21,7 @@ export function restartCommand(cli: Cli): Command {
       const wasLive = await isLive(cli, options);
       const stopped = await stopAt(cli, locate(options), { restarting: true });
       if (stopped.state === "notRunning" || wasLive) return startAndGoLive(cli, options);
-      await using client = await connect({ ...options, signal: cli.signal });
+      await using client = await connect({ ...options, onOpening: undefined, signal: cli.signal });
       const { pid, stage } = client.hello;
       printEither(
         options.json,

@@ -32,7 +32,7 @@ export function startCommand(cli: Cli): Command {
 }
 
 export async function startAndGoLive(cli: Cli, options: StartOptions): Promise<void> {
-  await using client = await connect({ ...options, signal: cli.signal });
+  await using client = await connect({ ...options, onOpening: undefined, signal: cli.signal });
   await inspectIfAsked(client, options);
   printLive(client, await goLive(client, options, cli.signal), options.json);
   // Live it is all the same: what is mended answers with the next event.

@@ -24,7 +24,7 @@ export async function strangeness(request: IncomingMessage, meant: Meant): Promi
 /** By socket: a keep-alive connection is looked up once. */
 const peers = new WeakMap<Socket, Promise<boolean>>();
 
-/** False only where the system says that another user's process is there. */
+/** False where the system says that another user's process is there, or that nobody is there any more. */
 export function peerIsOurs(socket: Socket): Promise<boolean> {
   let ours = peers.get(socket);
   if (ours === undefined) {
