@@ -311,7 +311,8 @@ else {
 
   void t.test("100 functions are deployed in one run", async (t) => {
     const { deploy, app } = await open(t);
-    moto.callsPerSecond = times(moto.callsPerSecond, Number.POSITIVE_INFINITY);
+    // At 15 a second, as the others, it would wait for three minutes.
+    moto.callsPerSecond = times(60, Number.POSITIVE_INFINITY);
     const many = app(Array.from({ length: 100 }, (_, index) => wantedFunction(`F${index}`)));
     const began = performance.now();
     const { functions } = await deploy.apply(many);
