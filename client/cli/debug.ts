@@ -140,7 +140,7 @@ function statusText(status: Status): string {
   ].join("\n");
 }
 
-// ---- for `livedevd start`
+// ---- for `livedevd start` and `run`, and `livedev dev`
 
 export type InspectOptions = { readonly inspect?: number | true; readonly json?: boolean };
 
@@ -152,16 +152,19 @@ export function withInspect(command: Command): Command {
   );
 }
 
-/** Told after the daemon answers, and before anything runs. */
-export async function inspectIfAsked(
-  client: LivedevClient,
-  { inspect, json }: InspectOptions,
-): Promise<void> {
+/** Undefined where nobody asked. */
+export function inspectAsked({ inspect }: InspectOptions): RpcParams<"debug.on"> | undefined {
   const byNode = inspectOfNode();
-  if (inspect === undefined && byNode === undefined) return;
-  const port = typeof inspect === "number" ? inspect : byNode?.port;
-  const status = await client.call("debug.on", port === undefined ? {} : { port });
-  if (json !== true) note(statusText(status));
+  if (inspect === undefined) return byNode;
+  return typeof inspect === "number" ? { port: inspect } : { ...byNode };
+}
+
+/** Told after the daemon answers, and before anything runs; one that ran before is told as well. */
+export async function inspectIfAsked(client: LivedevClient, options: InspectOptions): Promise<void> {
+  const asked = inspectAsked(options);
+  if (asked === undefined) return;
+  const status = await client.call("debug.on", asked);
+  if (options.json !== true) note(statusText(status));
 }
 
 function portOf(text: string): number {

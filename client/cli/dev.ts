@@ -15,6 +15,7 @@ import { locate } from "../discovery.ts";
 import { historyGone, noTerminal } from "../errors.ts";
 import { multiplex } from "../multiplexer.ts";
 import type { Cli } from "./cli.ts";
+import { inspectAsked, inspectIfAsked } from "./debug.ts";
 import { EXIT, type Exit } from "./exit.ts";
 import { goLive, printLive } from "./live.ts";
 import { Mono } from "./mono.ts";
@@ -40,6 +41,7 @@ export function devCommand(cli: Cli): Command {
         ["livedev dev", "at a terminal: panes, and ? for all keys"],
         ["livedev dev --mode=mono", "one stream of lines, each with who says it"],
         ["livedev dev --mode=basic", "functions and deployments only; starts no frontends"],
+        ["livedev dev --inspect", "VS Code and Chrome attach to port 9229"],
         ["livedev dev --stop", "the daemon ends with it: for CI"],
         ["livedev dev -- next dev", "in the frontend's directory: this command in its place, flags and all"],
       ],
@@ -75,6 +77,11 @@ export function devCommand(cli: Cli): Command {
 
 async function panes(cli: Cli, options: Options): Promise<Exit> {
   const { yes = false, takeOver = false, stop: stopAtQuit = false } = options;
+  if (inspectAsked(options) !== undefined) {
+    // What it says stands above the panes, and is read again when they are gone.
+    await using client = await connect({ ...options, signal: cli.signal });
+    await inspectIfAsked(client, options);
+  }
   const ended = await multiplex({ ...options, yes, takeOver, stopAtQuit });
   if (ended.is === "stop") {
     const stopped = await stopAt(cli, locate(options), {});
@@ -86,6 +93,7 @@ async function panes(cli: Cli, options: Options): Promise<Exit> {
 async function stream(cli: Cli, options: Options, mode: "mono" | "basic"): Promise<void> {
   const { signal } = cli;
   await using client = await connect({ ...options, signal });
+  await inspectIfAsked(client, options);
   const mono = new Mono({ processes: mode === "mono" });
   const show = ({ seq, at, event }: RecordedEvent) => {
     if (options.json === true) printJson({ seq, at, ...event });
@@ -129,7 +137,9 @@ async function inItsPlace(args: readonly string[], options: Options): Promise<nu
 
 async function environment(options: Options) {
   await using client = await connect({ ...options });
-  const { as } = options;
+  const { as, inspect } = options;
+  // NODE_OPTIONS are the command's own.
+  if (inspect !== undefined) await inspectIfAsked(client, options);
   const whose = as === undefined ? { directory: realpathSync(process.cwd()) } : { as };
   const given = await client.call("environment.get", { ...whose, reveal: true });
   const running = (await client.call("process.list", {})).find(({ name }) => name === given.as);

@@ -1,5 +1,6 @@
 /** Debugging asked for at the start: `--inspect`, and NODE_OPTIONS, which Node itself takes first. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -7,11 +8,18 @@ import { setTimeout as wait } from "node:timers/promises";
 import t from "tap";
 
 import { freePort } from "../support/free-port.ts";
+import { Terminal } from "../support/pty.ts";
 import { Rig, ROOT, type Finished } from "../support/rig.ts";
 import { Cdp } from "./cdp.ts";
 import { filesOf } from "./support.ts";
 
-const rig = Rig.open({ files: { ...filesOf(["One"]), "package.json": '{ "private": true }\n' } });
+const files = filesOf(["One"]);
+const config = (files["livedev.config.ts"] ?? "")
+  .replace("aws }", "aws, DevCommand }")
+  .replace("run() {", 'run() {\n    new DevCommand("Web", { dev: { command: "true", autostart: false } });');
+const rig = Rig.open({
+  files: { ...files, "livedev.config.ts": config, "package.json": '{ "private": true }\n' },
+});
 t.teardown(() => rig[Symbol.asyncDispose]());
 
 // As npm installs it.
@@ -83,3 +91,43 @@ t.test("--inspect=port at the start of a daemon; and it stays off where nobody a
   // Another program may have that one: then it is waited for.
   t.match(JSON.parse((await rig.livedev("debug", "on", "--json")).stdout), { state: "on", port: 9229 });
 });
+
+t.test(
+  "livedev dev --inspect: in the daemon that runs, and in one that it opens; in panes as well",
+  async (t) => {
+    const dev = async (port: number) => {
+      const child = rig.spawn("livedev.js", ["dev", `--inspect=${port}`]);
+      let [stderr, stdout] = ["", ""];
+      child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+      const closed = once(child, "close");
+      for await (const text of child.stdout?.setEncoding("utf8") ?? []) {
+        stdout += text as string;
+        if (!stdout.includes("is live")) continue;
+        child.kill("SIGINT");
+        break;
+      }
+      await closed;
+      t.match(stderr, `Debuggers attach to 127.0.0.1:${port}`);
+      t.same(await listening(port), OURS);
+    };
+    await dev(await freePort());
+    t.equal((await rig.livedevd("stop")).code, 0);
+    await dev(await freePort());
+
+    const port = await freePort();
+    const command = [process.execPath, join(ROOT, "dist", "livedev.js"), "dev", `--inspect=${port}`];
+    const panes = new Terminal(command, {
+      cwd: rig.project,
+      env: { ...rig.env, TERM: "xterm-256color" },
+    });
+    await panes.until(new RegExp(`Debuggers attach to \\S*127\\.0\\.0\\.1:${port}[^]*quit`));
+    t.same(await listening(port), OURS);
+    panes.type("ql");
+    t.equal(await panes.ended(), 0);
+
+    const another = await freePort();
+    const inItsPlace = await rig.livedev("dev", `--inspect=${another}`, "--as", "Web", "--", "true");
+    t.equal(inItsPlace.code, 0, inItsPlace.stderr);
+    t.same(await listening(another), OURS, "and where a command runs in a frontend's place");
+  },
+);
