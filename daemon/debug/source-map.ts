@@ -1,4 +1,5 @@
 /** A source map, read both ways. Lines and columns count from 0, as in the protocol. */
+import { decode } from "@jridgewell/sourcemap-codec";
 
 export type SourceMapJson = {
   readonly version: 3;
@@ -24,7 +25,13 @@ export class SourceMap {
   #bySource: Map<number, Segment[]> | undefined;
 
   constructor(mappings: string) {
-    this.#segments = [...decode(mappings)];
+    this.#segments = decode(mappings).flatMap((segments, line) =>
+      segments.flatMap((segment) => {
+        if (segment.length === 1) return [];
+        const [column, source, sourceLine, sourceColumn] = segment;
+        return { generated: { line, column }, source: { source, line: sourceLine, column: sourceColumn } };
+      }),
+    );
   }
 
   /** Where generated code comes from: what stands at or before it in its line, else what comes first behind it. */
@@ -64,41 +71,4 @@ function grouped(segments: readonly Segment[]): Map<number, Segment[]> {
     group.sort((a, b) => a.source.line - b.source.line || a.source.column - b.source.column);
   }
   return groups;
-}
-
-const DIGITS = new Map(
-  Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", (c, i) => [c, i]),
-);
-
-/** @see https://tc39.es/ecma426/ */
-function* decode(mappings: string): Iterable<Segment> {
-  let [source, sourceLine, sourceColumn] = [0, 0, 0];
-  for (const [line, text] of mappings.split(";").entries()) {
-    let column = 0;
-    for (const part of text.split(",")) {
-      if (part === "") continue;
-      const [columns = 0, sources, lines = 0, sourceColumns = 0] = numbers(part);
-      column += columns;
-      if (sources === undefined) continue;
-      source += sources;
-      sourceLine += lines;
-      sourceColumn += sourceColumns;
-      yield { generated: { line, column }, source: { source, line: sourceLine, column: sourceColumn } };
-    }
-  }
-}
-
-/** Base 64 VLQ: five bits a digit, the lowest first; the sixth says that more follow, the first of all is the sign. */
-function numbers(part: string): number[] {
-  const found: number[] = [];
-  let [value, shift] = [0, 0];
-  for (const character of part) {
-    const digit = DIGITS.get(character) ?? 0;
-    value += (digit & 31) << shift;
-    shift += 5;
-    if ((digit & 32) !== 0) continue;
-    found.push((value & 1) === 1 ? -(value >> 1) : value >> 1);
-    [value, shift] = [0, 0];
-  }
-  return found;
 }
