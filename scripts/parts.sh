@@ -55,10 +55,11 @@ if [ "$(cat "$parts/clients/.installed" 2> /dev/null)" != "${clients[*]}" ]; the
 fi
 export LIVEDEV_CLIENTS="$parts/clients/node_modules"
 
-# Shells whose completion is tried, databases that functions are linked to, and what a network is made of.
+# Shells whose completion is tried, databases that functions are linked to, what a network is made of, and Chrome with
+# its front end for debugging.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ]; then
   missing=()
-  for package in zsh fish tmux vim redis-server; do command -v "$package" > /dev/null || missing+=("$package"); done
+  for package in zsh fish tmux vim redis-server chromium; do command -v "$package" > /dev/null || missing+=("$package"); done
   command -v psql > /dev/null && command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing+=(postgresql)
   for program in ip:iproute2 proxychains4:proxychains4 socat:socat; do command -v "${program%%:*}" > /dev/null || missing+=("${program##*:}"); done
   for program in sshd:openssh-server mariadbd:mariadb-server; do [ -x "/usr/sbin/${program%%:*}" ] || missing+=("${program##*:}"); done

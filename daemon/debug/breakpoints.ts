@@ -11,8 +11,12 @@ import type { Params } from "./wire.ts";
 export type Breakpoint = {
   readonly id: string;
   readonly params: Params;
-  /** Known as soon as a program was there that has the place. */
+  /** Where the client believes it to be. Known as soon as a program was there that has the place. */
+  asked: InSource | undefined;
+  /** Where that line stands now. */
   source: InSource | undefined;
+  /** Set in a bundle, and not in a source. */
+  inBundle: boolean;
   /** In the process that stands. */
   real: string | undefined;
 };
@@ -27,7 +31,14 @@ export class Breakpoints {
 
   add(params: Params): Breakpoint {
     this.#count += 1;
-    const breakpoint = { id: `livedev:${this.#count}`, params, source: undefined, real: undefined };
+    const breakpoint = {
+      id: `livedev:${this.#count}`,
+      params,
+      asked: undefined,
+      source: undefined,
+      inBundle: false,
+      real: undefined,
+    };
     this.#byId.set(breakpoint.id, breakpoint);
     return breakpoint;
   }
@@ -59,17 +70,25 @@ export async function sourceNow(params: Params): Promise<InSource | undefined> {
   return { ...place, path, text: text.split("\n")[place.line] ?? "" };
 }
 
+/** Where it is set, by the sources of this program. */
+export function placeIn(params: Params, program: Program): InSource | undefined {
+  const url = urlFor(params, program);
+  return url === undefined ? undefined : program.sourceAt(url, placeOf(params));
+}
+
 /** What to ask of a process that runs this program. What is in none of its files is asked as the client asked it. */
 export function paramsFor(breakpoint: Breakpoint, program: Program): Params {
   const { params } = breakpoint;
-  const place = placeOf(params);
-  const url = urlFor(params, program);
-  // A bundle that stands: V8 knows best.
-  if (url !== undefined && program.urls.includes(url)) {
-    breakpoint.source = program.sourceAt(url, place);
-    return params;
+  const asked = placeIn(params, program);
+  if (asked !== undefined) {
+    breakpoint.asked = asked;
+    breakpoint.source ??= asked;
   }
-  if (url !== undefined) breakpoint.source ??= program.sourceAt(url, place);
+  if (isInBundle(params, program)) {
+    breakpoint.inBundle = true;
+    // V8 knows best, unless a save moved what stood in that line.
+    if (asked === undefined || breakpoint.source?.line === asked.line) return params;
+  }
   const found = breakpoint.source === undefined ? undefined : program.find(breakpoint.source);
   if (breakpoint.source === undefined || found === undefined) return params;
   // What a later save moves is looked for from here.
@@ -81,6 +100,17 @@ export function paramsFor(breakpoint: Breakpoint, program: Program): Params {
     columnNumber: found.column,
     ...(condition !== undefined && { condition }),
   };
+}
+
+/** The file that it stands in now, where it was set in one of a bundle that is gone. */
+export function movedTo({ inBundle, params, source }: Breakpoint, program: Program): string | undefined {
+  if (!inBundle || source === undefined || isInBundle(params, program)) return undefined;
+  return program.find(source)?.url;
+}
+
+export function isInBundle(params: Params, program: Program): boolean {
+  const url = urlFor(params, program);
+  return url !== undefined && program.urls.includes(url);
 }
 
 function urlFor({ url, urlRegex }: Params, program: Program): string | undefined {

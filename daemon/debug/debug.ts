@@ -168,7 +168,7 @@ export class Debug implements AsyncDisposable {
     }
     const found = this.#options.functions().find(({ name }) => this.#targetId(name) === id);
     if (found === undefined) return false;
-    const target = new TargetSession(found.name, socket);
+    const target = new TargetSession(found.name, socket, (text) => this.#options.say(found.name, text));
     this.#targets.add(target);
     socket.once("close", () => this.#left(() => this.#targets.delete(target)));
     this.#options.onAttached();

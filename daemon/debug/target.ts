@@ -9,12 +9,13 @@
  */
 import type { WebSocket } from "ws";
 
-import { noWorkerToAsk } from "../lib/errors.ts";
+import { breakpointsNotSet, noWorkerToAsk } from "../lib/errors.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
-import { Breakpoints, paramsFor, sourceNow } from "./breakpoints.ts";
+import { Breakpoints, isInBundle, paramsFor, placeIn, sourceNow } from "./breakpoints.ts";
 import { Channel } from "./channel.ts";
 import type { Debuggee } from "./debuggee.ts";
 import { Program } from "./program.ts";
+import { Settling, SETTLING_MS, type Settled } from "./settling.ts";
 import { withGeneration, withoutGeneration } from "./script-ids.ts";
 import { asRequest, failure, type Event, type Params, type Reply, type Request } from "./wire.ts";
 
@@ -33,6 +34,9 @@ type Live = {
   readonly ready: Deferred<void>;
   go: number | undefined;
   paused: boolean;
+  /** While its code is held for breakpoints that the client sets again, which knows nothing of that. */
+  settling: Settling | undefined;
+  held: boolean;
 };
 
 export class TargetSession {
@@ -42,15 +46,21 @@ export class TargetSession {
   readonly #breakpoints = new Breakpoints();
   #generation = 0;
   #live: Live | undefined;
+  /** Of the process that stands, or of the last one. */
+  #program: Program | undefined;
   #swapping: Promise<Live | undefined> = Promise.resolve(undefined);
   /** What came while a new process was being set up, or a source read. */
   #held: Request[] | undefined;
   /** It said once that code may run: it does not say so again for each process. */
   #goes = false;
+  /** It was held once for a client that takes no breakpoints away. */
+  #settles = true;
+  readonly #say: (text: string) => void;
 
-  constructor(functionName: string, socket: WebSocket) {
+  constructor(functionName: string, socket: WebSocket, say: (text: string) => void) {
     this.functionName = functionName;
     this.#socket = socket;
+    this.#say = say;
     socket.on("message", (data) => {
       const request = asRequest(data);
       if (request !== undefined) this.#take(request);
@@ -78,6 +88,7 @@ export class TargetSession {
       closed: () => {
         debuggee.left(live);
         live.ready.resolve();
+        live.settling?.close();
         if (this.#live === live) this.#left();
       },
     });
@@ -93,8 +104,11 @@ export class TargetSession {
       ready: deferred(),
       go: undefined,
       paused: false,
+      settling: undefined,
+      held: false,
     };
     this.#live = live;
+    this.#program = program;
     if (generation > 1) this.#send({ method: "Runtime.executionContextsCleared", params: {} });
     await this.#setUp(live);
     if (this.#goes) live.ready.resolve();
@@ -111,12 +125,26 @@ export class TargetSession {
     this.#goes = true;
   }
 
-  async #setUp({ channel, program }: Live): Promise<void> {
+  async #setUp(live: Live): Promise<void> {
+    const { channel, program } = live;
     const asked = [...this.#remembered.values()].map(({ method, params }) => channel.ask(method, params));
     for (const breakpoint of this.#breakpoints) {
       const reply = channel.ask("Debugger.setBreakpointByUrl", paramsFor(breakpoint, program));
       asked.push(reply);
       void reply.then(({ result }) => (breakpoint.real = textIn(result, "breakpointId")));
+    }
+    if (this.#settles) {
+      const settling = new Settling(this.#breakpoints, program);
+      live.settling = settling;
+      for (const url of settling.urls) {
+        const first = { url, lineNumber: 0, columnNumber: 0 };
+        asked.push(
+          channel.ask("Debugger.setBreakpointByUrl", first).then((reply) => {
+            settling.stopsBy(textIn(reply.result, "breakpointId"), url);
+            return reply;
+          }),
+        );
+      }
     }
     await Promise.all(asked);
   }
@@ -188,9 +216,16 @@ export class TargetSession {
     const live = this.#live;
     if (live === undefined) return this.#setAlone(id, params);
     const breakpoint = this.#breakpoints.add(params);
+    const place = placeIn(params, live.program);
+    const moved = place === undefined ? undefined : live.settling?.claim(place);
+    breakpoint.source = moved;
     const reply = await live.channel.ask("Debugger.setBreakpointByUrl", paramsFor(breakpoint, live.program));
     if (reply.error !== undefined) {
       this.#breakpoints.remove(breakpoint.id);
+      // Where two meet, the first of them stops.
+      if (moved !== undefined) {
+        return this.#send({ id, result: { breakpointId: breakpoint.id, locations: [] } });
+      }
       return this.#send({ id, error: reply.error });
     }
     let result: Params = { locations: [] };
@@ -206,7 +241,10 @@ export class TargetSession {
     this.#held = [];
     const work = this.#swapping.then(async () => {
       const breakpoint = this.#breakpoints.add(params);
-      breakpoint.source = await sourceNow(params);
+      const last = this.#program;
+      // In the last one's bundle, as a front end shows it until the next process comes.
+      if (last !== undefined && isInBundle(params, last)) paramsFor(breakpoint, last);
+      else breakpoint.source = await sourceNow(params);
       this.#send({ id, result: { locations: [], breakpointId: breakpoint.id } });
       this.#release();
       return undefined;
@@ -217,6 +255,9 @@ export class TargetSession {
 
   async #removeBreakpoint({ id, method, params = {} }: Request): Promise<void> {
     const breakpoint = this.#breakpoints.remove(params["breakpointId"]);
+    if (breakpoint !== undefined) this.#live?.settling?.removed(breakpoint);
+    // As one does that was too slow when it was waited for.
+    if (breakpoint?.inBundle === true) this.#settles = true;
     const breakpointId = breakpoint === undefined ? params["breakpointId"] : breakpoint.real;
     if (breakpointId !== undefined) await this.#live?.channel.ask(method, { breakpointId });
     this.#send({ id, result: {} });
@@ -229,11 +270,35 @@ export class TargetSession {
       if (message.id === live.go) live.ready.resolve();
       return this.#send(withGeneration(message, live.generation) as Reply);
     }
+    if (this.#hides(live, message)) return;
     live.debuggee.heard(live, message.method);
     if (message.method === "Debugger.paused") live.paused = true;
     if (message.method === "Debugger.resumed") live.paused = false;
     const { method, params = {} } = withGeneration(message, live.generation) as Event;
     this.#send({ method, params: this.#inOurWords(live, method, params) });
+  }
+
+  /** What the client did not ask for: that the new code is held. */
+  #hides(live: Live, { method, params = {} }: Event): boolean {
+    const { settling } = live;
+    if (settling === undefined) return false;
+    if (method === "Debugger.scriptParsed") void settling.parsed(String(params["url"]));
+    const held = method === "Debugger.paused" ? settling.before(params["hitBreakpoints"]) : undefined;
+    if (held !== undefined) {
+      live.held = true;
+      void held.then((how) => this.#run(live, how));
+      return true;
+    }
+    if (method === "Debugger.breakpointResolved") return settling.owns(params["breakpointId"]);
+    if (method !== "Debugger.resumed" || !live.held) return false;
+    live.held = false;
+    return true;
+  }
+
+  #run({ channel }: Live, how: Settled): void {
+    void channel.ask("Debugger.resume");
+    if (how === "untouched") this.#settles = false;
+    if (how !== "settled") this.#say(breakpointsNotSet(this.functionName, SETTLING_MS));
   }
 
   #inOurWords({ program }: Live, method: string, params: Params): Params {

@@ -780,6 +780,9 @@ export const debugPortInUse = (port: number, reason: string): string =>
 export const debuggerSilent = (functionName: string, ms: number): string =>
   `livedev: the debugger did not say within ${ms / 1000} s that ${functionName} may be loaded; it is loaded now, and breakpoints in its init code may be missed.`;
 
+export const breakpointsNotSet = (functionName: string, ms: number): string =>
+  `livedev: behind the save ${functionName} waited ${ms / 1000} s for its debugger to set the breakpoints in the new code, and runs now; one may be missed.`;
+
 export const noWorkerToAsk = (functionName: string): string =>
   `No worker of ${functionName} runs now. The next event starts one.`;
 

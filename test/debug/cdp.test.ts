@@ -1,14 +1,16 @@
 /** One function as one target, over saves and restarts: a plain client of the DevTools protocol. */
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 
-import t from "tap";
+import t, { type Test } from "tap";
 
+import { SourceMap, type SourceMapJson } from "../../daemon/debug/source-map.ts";
 import { times } from "../support/counts.ts";
 import { Cdp, type Params } from "./cdp.ts";
 import { Debugged, handler, lineOf } from "./support.ts";
 
-const NAMES = ["One", "Two"] as const;
+const NAMES = ["One", "Common"] as const;
 type Name = (typeof NAMES)[number];
 const SAVES = times(10, 4);
 
@@ -111,18 +113,125 @@ t.test("init code, exceptions, conditions and bindings hold in the process after
   t.equal(await unmet, '"One 12"', "the condition does not hold, and nothing is thrown");
 });
 
-t.test("50 invocations, one at a breakpoint: the rest waits, is told why, and is answered", async (t) => {
-  await using client = await attached("Two");
-  await breakAt(client, "Two", debugged.save("Two", 3), "STOP");
+/** A bundle, as the client is told of it. */
+type Bundle = { readonly url: string; readonly map: SourceMapJson };
+
+/** The one that was built of this. */
+async function bundleOf(client: Cdp, text: string): Promise<Bundle> {
+  const mapOf = ({ sourceMapURL }: Params) => {
+    const data = sourceMapURL.slice(sourceMapURL.indexOf(",") + 1);
+    return JSON.parse(Buffer.from(data, "base64").toString()) as SourceMapJson;
+  };
+  const parsed = await client.next(
+    "Debugger.scriptParsed",
+    (script) => isBundle(script) && mapOf(script).sourcesContent?.includes(text) === true,
+  );
+  return { url: parsed["url"], map: mapOf(parsed) };
+}
+
+/** Where Chrome's front end sets a breakpoint of a source's line, counted from 0. */
+function inBundle({ url, map }: Bundle, name: Name, line: number): Params {
+  const source = map.sources.findIndex((one) => one.endsWith(`/src/${name}.ts`));
+  const place = new SourceMap(map.mappings).generatedOf({ source, line, column: 0 });
+  return { urlRegex: url.replaceAll(/[.]/g, "\\."), lineNumber: place?.line, columnNumber: place?.column };
+}
+
+async function stops(t: Test, client: Cdp, line: RegExp, breakpointId: string | undefined): Promise<void> {
+  const stop = await client.next("Debugger.paused");
+  t.same(stop["hitBreakpoints"], [breakpointId], "the client sees no stop but its own");
+  t.match(await lineAt(client, stop), line);
+  await client.send("Debugger.resume");
+}
+
+t.test(
+  "new code waits for a client that sets breakpoints again by line number, as Chrome does",
+  async (t) => {
+    for (const name of NAMES) {
+      await using client = await attached(name);
+      const first = debugged.save(name, 20);
+      t.equal(await debugged.invoke(name), `"${name} 20"`);
+      const lines = ["INIT", "STOP"].map((mark) => lineOf(first, mark) - 1);
+      const set = async (bundle: Bundle) => {
+        const ids: string[] = [];
+        for (const line of lines) {
+          const place = inBundle(bundle, name, line);
+          const { breakpointId, locations } = await client.send("Debugger.setBreakpointByUrl", place);
+          t.equal(locations.length, 1);
+          ids.push(breakpointId);
+        }
+        return ids;
+      };
+      let ids = await set(await bundleOf(client, first));
+      // Below where it was, above it, and there.
+      for (const above of [23, 18, 20]) {
+        const text = debugged.save(name, above);
+        const answer = debugged.invoke(name, { stop: true });
+        const bundle = await bundleOf(client, text);
+        for (const breakpointId of ids) await client.send("Debugger.removeBreakpoint", { breakpointId });
+        // Whatever runs in the process meanwhile, it is not the code.
+        for (let n = 0; n < 5; n++) await client.send("Runtime.evaluate", { expression: "1" });
+        ids = await set(bundle);
+        await stops(t, client, new RegExp(`loaded = "${name}"`), ids[0]);
+        await stops(t, client, /console\.log\(word\)/, ids[1]);
+        t.equal(await answer, `"${name} ${above}"`);
+      }
+    }
+  },
+);
+
+t.test("a breakpoint set in the bundle of the last process stands in the next one", async (t) => {
+  await using client = await attached("One");
+  const text = debugged.save("One", 30);
+  t.equal(await debugged.invoke("One"), '"One 30"');
+  const line = lineOf(text, "INIT") - 1;
+  const old = inBundle(await bundleOf(client, text), "One", line);
+  const next = debugged.save("One", 33);
+  for (;;) {
+    const status = await debugged.client.call("debug.status", {});
+    if (status.state === "on" && status.workers.every(({ functionName }) => functionName !== "One")) break;
+    await wait(10);
+  }
+  const { breakpointId, locations } = await client.send("Debugger.setBreakpointByUrl", old);
+  t.same(locations, []);
+  const answer = debugged.invoke("One");
+  const place = inBundle(await bundleOf(client, next), "One", line);
+  await client.send("Debugger.removeBreakpoint", { breakpointId });
+  const again = await client.send("Debugger.setBreakpointByUrl", place);
+  await stops(t, client, /loaded = "One"/, again["breakpointId"]);
+  t.equal(await answer, '"One 33"');
+});
+
+t.test("a client that leaves its breakpoints where they are is waited for once, and told why", async (t) => {
+  await using client = await attached("One");
+  const text = debugged.save("One", 21);
+  t.equal(await debugged.invoke("One"), '"One 21"');
+  const place = inBundle(await bundleOf(client, text), "One", lineOf(text, "INIT") - 1);
+  const { breakpointId } = await client.send("Debugger.setBreakpointByUrl", place);
   const from = debugged.events.length;
-  const stopped = debugged.invoke("Two", { stop: true });
+  for (const above of [22, 24]) {
+    debugged.save("One", above);
+    const answer = debugged.invoke("One");
+    await stops(t, client, /loaded = "One"/, breakpointId);
+    t.equal(await answer, `"One ${above}"`);
+  }
+  const waits = debugged.events
+    .slice(from)
+    .filter((event) => event.type === "function.logged" && /waited 2 s for its debugger/.test(event.text));
+  t.equal(waits.length, 1);
+});
+
+t.test("50 invocations, one at a breakpoint: the rest waits, is told why, and is answered", async (t) => {
+  await using client = await attached("Common");
+  await breakAt(client, "Common", debugged.save("Common", 3), "STOP");
+  const from = debugged.events.length;
+  const stopped = debugged.invoke("Common", { stop: true });
   await client.next("Debugger.paused");
-  const others = Array.from({ length: 49 }, () => debugged.invokeLocal("Two"));
+  const others = Array.from({ length: 49 }, () => debugged.invokeLocal("Common"));
   const told = new Set<string>();
   while (told.size < 49) {
     const { requestId } = await debugged.recorded(
       "invocation.logged",
-      (event) => /one worker of Two is busy/.test(event.text) && !told.has(event.requestId),
+      (event) => /one worker of Common is busy/.test(event.text) && !told.has(event.requestId),
       from,
     );
     told.add(requestId);
@@ -133,7 +242,7 @@ t.test("50 invocations, one at a breakpoint: the rest waits, is told why, and is
     "one process at a time is behind a target",
   );
   await client.send("Debugger.resume");
-  t.same(new Set(await Promise.all([stopped, ...others])), new Set(['"Two 3"']));
+  t.same(new Set(await Promise.all([stopped, ...others])), new Set(['"Common 3"']));
 });
 
 t.test("the daemon is killed and started again: the target is at its old address, and stops", async (t) => {

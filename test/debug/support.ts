@@ -11,6 +11,9 @@ import { Rig } from "../support/rig.ts";
 /** By name: how long each may take. */
 type Timeouts = Readonly<Record<string, string>>;
 
+/** One of them is no ES module. */
+const COMMONJS = "Common";
+
 const config = (functions: readonly string[], timeouts: Timeouts) => `
 import { $config, aws } from "livedev";
 export default $config({
@@ -19,7 +22,7 @@ export default $config({
 ${functions
   .map(
     (name) =>
-      `    new aws.Function("${name}", { handler: "src/${name}.handler", timeout: "${timeouts[name] ?? "60 seconds"}" });`,
+      `    new aws.Function("${name}", { handler: "src/${name}.handler", timeout: "${timeouts[name] ?? "60 seconds"}"${name === COMMONJS ? ', nodejs: { format: "cjs" }' : ""} });`,
   )
   .join("\n")}
   },

@@ -45,6 +45,8 @@ export const CLIENTS = process.env["LIVEDEV_CLIENTS"] ?? join(ROOT, ".parts", "c
 export const clientsMissing = missing(join(CLIENTS, "pg"), "the databases' clients");
 export const REDIS_SERVER = program("redis-server");
 export const redisMissing = missing(REDIS_SERVER, "Redis");
+export const CHROMIUM = program("chromium");
+export const chromiumMissing = missing(CHROMIUM, "Chromium");
 export const TMUX = program("tmux");
 export const tmuxMissing = missing(TMUX, "tmux");
 

@@ -1,0 +1,63 @@
+/** Chrome's DevTools on one function: its own front end, over saves that shift lines. */
+import t from "tap";
+
+import { chromiumMissing } from "../support/parts.ts";
+import { FrontEnd } from "./front-end.ts";
+import { attached, Debugged, lineOf } from "./support.ts";
+
+/** Where it stands, as the front end shows it. */
+type Shown = { readonly place: string; readonly line: string; readonly breakpoints: readonly string[] };
+
+t.test(
+  "a breakpoint that was set once in its sources stops on each call, over four swaps of the process",
+  { skip: chromiumMissing },
+  async (t) => {
+    await using debugged = await Debugged.open(["One"]);
+    const status = await debugged.client.call("debug.status", {});
+    if (status.state === "off") throw new Error("debugging is off");
+    const [{ websocketAddress: target } = { websocketAddress: "" }] = status.targets;
+    await using chrome = await FrontEnd.open(target, debugged.rig);
+    await attached(debugged.client);
+
+    let text = debugged.save("One", 0);
+    t.equal(await debugged.invoke("One"), '"One 0"');
+    await chrome.run(`
+      const workspace = Workspace.Workspace.WorkspaceImpl.instance();
+      const find = () => workspace.uiSourceCodes().find((code) => code.url().endsWith("/src/One.ts"));
+      await until(find);
+      const manager = Breakpoints.BreakpointManager.BreakpointManager.instance();
+      await manager.setBreakpoint(find(), ${lineOf(text, "HERE") - 1}, undefined, "", true, false, "USER_ACTION");
+      await until(() => manager.allBreakpointLocations().length > 0);
+    `);
+    for (let swap = 0; swap <= 4; swap++) {
+      if (swap > 0) text = debugged.save("One", swap);
+      const answer = debugged.invoke("One");
+      const shown = await chrome.run<Shown>(`
+        const [model] = SDK.TargetManager.TargetManager.instance().models(SDK.DebuggerModel.DebuggerModel);
+        await until(() => model.isPaused());
+        const [frame] = model.debuggerPausedDetails().callFrames;
+        const binding = Bindings.DebuggerWorkspaceBinding.DebuggerWorkspaceBinding.instance();
+        let at;
+        // Its source map is read behind the script.
+        await until(async () => {
+          at = await binding.rawLocationToUILocation(frame.location());
+          return at.uiSourceCode.url().endsWith("/One.ts");
+        });
+        const source = (await at.uiSourceCode.requestContentData()).text;
+        const manager = Breakpoints.BreakpointManager.BreakpointManager.instance();
+        const shown = {
+          place: at.linkText(),
+          line: source.split("\\n")[at.lineNumber],
+          breakpoints: manager.allBreakpointLocations().map(({ uiLocation }) => uiLocation.linkText()),
+        };
+        model.resume();
+        await until(() => !model.isPaused());
+        return shown;
+      `);
+      const place = `One.ts:${lineOf(text, "HERE")}`;
+      t.same(shown, { place, line: `  const word = loaded + " ${swap}"; // HERE`, breakpoints: [place] });
+      t.equal(await answer, `"One ${swap}"`);
+    }
+    t.equal(chrome.connections, 1, "by one connection, all the while");
+  },
+);
