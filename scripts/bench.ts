@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [--json] [--acks | --chatty | --rest | --tui]`: how much livedev adds. Each row is a ratio to a floor that is measured in
+ * `npm run bench [-- --quick] [--json] [--acks | --chatty | --debug | --rest | --tui]`: how much livedev adds. Each row is a ratio to a floor that is measured in
  * the same run, round by round beside it: bare processes that hand the same bytes over the same kinds of hops
  * (bench-echo.mjs), or the bare tool. Absolute times mean nothing on a shared machine and are shown for scale only.
  */
@@ -10,12 +10,15 @@ import { Agent, request } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 
 import { context } from "esbuild";
 import { WebSocket } from "ws";
 
+import type { LivedevClient } from "../client/connect.ts";
 import { silentLog } from "../daemon/lib/log.ts";
 import { Store } from "../daemon/store/store.ts";
+import { Cdp } from "../test/debug/cdp.ts";
 import { invoke } from "../test/store/support.ts";
 import { loadStageKey } from "../daemon/credentials/stage-key.ts";
 import { decodeFrame, encodeFrame } from "../proto/frames.ts";
@@ -110,6 +113,7 @@ try {
   const url = new URL(urls["Echo"] ?? "");
   if (acksOnly) await acks();
   else if (process.argv.includes("--chatty")) await chatty();
+  else if (process.argv.includes("--debug")) await debugging(url);
   else if (process.argv.includes("--rest")) await rest();
   else if (process.argv.includes("--tui")) await multiplexer();
   else await all(url, urls["Big"] ?? "");
@@ -130,6 +134,7 @@ async function all(url: URL, big: string): Promise<void> {
     entry: "src/big.ts",
     leaf: "src/big/word.ts",
   });
+  await debugging(url);
 }
 
 /** Function URL → execution environment → stub → bridge → daemon → worker, and back. */
@@ -375,19 +380,8 @@ async function reload(name: string, url: URL, code: { entry: string; leaf: strin
   const ours: number[] = [];
   const floor: number[] = [];
   const client = await rig.connect();
-  let ready = (_hash: string) => {};
-  await client.subscribe({ types: ["worker.ready"] }, (events) => {
-    for (const { event } of events) if (event.type === "worker.ready") ready(event.codeHash);
-  });
   for (let save = 1; save <= SAVES; save++) {
-    const loaded = new Promise<string>((resolve) => (ready = resolve));
-    const began = performance.now();
-    rig.save(code.leaf, `export const word = "word-${save}";\n`);
-    await loaded;
-    const answer = await post(Number(url.port), url.host, EVENT);
-    ours.push(performance.now() - began);
-    if (!answer.includes(`word-${save}`)) throw new Error(`save ${save} answered with old code: ${answer}`);
-
+    ours.push(await saved(client, url, { leaf: code.leaf, word: `word-${save}`, from: "worker.ready" }));
     const bareBegan = performance.now();
     await bare.rebuild();
     await spawned();
@@ -396,6 +390,68 @@ async function reload(name: string, url: URL, code: { entry: string; leaf: strin
   await client[Symbol.asyncDispose]();
   await bare.dispose();
   add(name, ours, floor, 2.5);
+}
+
+/** From a save to the answer of its code, which is asked for once the daemon has come so far. */
+async function saved(
+  client: LivedevClient,
+  url: URL,
+  { leaf, word, from }: { leaf: string; word: string; from: "worker.ready" | "build.finished" },
+): Promise<number> {
+  let come = () => {};
+  const there = new Promise<void>((resolve) => (come = resolve));
+  await using _events = await client.subscribe({ types: [from] }, () => come());
+  const began = performance.now();
+  rig.save(leaf, `export const word = "${word}";\n`);
+  await there;
+  const answer = await post(Number(url.port), url.host, EVENT);
+  const took = performance.now() - began;
+  if (!answer.includes(word)) throw new Error(`${word} answered with old code: ${answer}`);
+  return took;
+}
+
+/**
+ * What debugging costs, beside the same without it: its port on the warm path, while nobody is attached; a save, while
+ * somebody is, with a breakpoint that is set anew in each process. No worker is loaded ahead then.
+ */
+async function debugging(url: URL): Promise<void> {
+  await using client = await rig.connect();
+  const open: number[] = [];
+  const shut: number[] = [];
+  const calls = async (times: number[]) => {
+    for (let call = 0; call < CALLS; call++) {
+      times.push(await timed(() => post(Number(url.port), url.host, EVENT)));
+    }
+  };
+  await calls([]);
+  for (let round = 0; round < ROUNDS; round++) {
+    await client.call("debug.on", { port: 0 });
+    await calls(open);
+    await client.call("debug.off", {});
+    await calls(shut);
+  }
+  add("debug: port open, nobody attached", open, shut, 1.1);
+
+  const leaf = "src/word.ts";
+  const attached: number[] = [];
+  const alone: number[] = [];
+  for (let save = 1; save <= SAVES; save++) {
+    alone.push(await saved(client, url, { leaf, word: `alone-${save}`, from: "worker.ready" }));
+    const status = await client.call("debug.on", { port: 0 });
+    if (status.state === "off") throw new Error("debugging is off");
+    await using editor = await Cdp.ofFunction(status.port, "Echo");
+    await editor.send("Runtime.enable");
+    await editor.send("Debugger.enable");
+    const source = pathToFileURL(join(rig.project, "src", "echo.ts")).href;
+    await editor.send("Debugger.setBreakpointByUrl", { url: source, lineNumber: 1, condition: "false" });
+    await editor.send("Runtime.runIfWaitingForDebugger");
+    // The worker that it finds is none that can be debugged: the next one is.
+    await post(Number(url.port), url.host, EVENT);
+    attached.push(await saved(client, url, { leaf, word: `attached-${save}`, from: "build.finished" }));
+    await client.call("debug.off", {});
+    await post(Number(url.port), url.host, EVENT);
+  }
+  add("debug: save to answer, attached", attached, alone, 2);
 }
 
 /** A bare Node process, from start to exit: what a reload without a spare would cost at least. */
