@@ -931,7 +931,7 @@ export class Daemon {
   async #configuredApp(): Promise<WantedApp> {
     await this.#configured.promise;
     if (this.#app !== undefined) return this.#app;
-    throw this.#configState.state === "broken" ? configBroken(this.#configState.message) : notConfigured();
+    throw this.#configState.state === "broken" ? configBroken(this.#configState) : notConfigured();
   }
 
   // ---- deployment
@@ -1154,7 +1154,7 @@ export class Daemon {
   /** The app as a deployment wants it: loaded anew each time. @throws LivedevError */
   async #releaseApp(): Promise<WantedApp> {
     const result = await this.#releaseConfig.load();
-    if (!result.ok) throw configBroken(result.error.message);
+    if (!result.ok) throw configBroken(result.error);
     for (const warning of result.warnings) this.#log.warn({ component: "config" }, warning);
     return result.app;
   }

@@ -3,12 +3,13 @@
  * failed: esbuild gives no metafile then, and the very file that must be mended would not be watched.
  */
 import { existsSync } from "node:fs";
-import { chmod, readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname, extname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { build, type BuildFailure, type Loader, type Message, type Plugin } from "esbuild";
 
+import { isDiskFull, stateNotWritable, storageFull } from "../lib/errors.ts";
 import type { Place } from "./messages.ts";
 
 export type Bundled = { readonly inputs: readonly string[] } & (
@@ -26,9 +27,10 @@ export async function bundleConfig(options: {
   const inputs = new Set<string>([options.config]);
   const file = join(options.outDir, "livedev.config.mjs");
   try {
-    await build({
+    const { outputFiles } = await build({
       entryPoints: [options.config],
       outfile: file,
+      write: false,
       absWorkingDir: options.project,
       bundle: true,
       platform: "node",
@@ -44,12 +46,20 @@ export async function bundleConfig(options: {
       },
       plugins: [packagesOutside(options.sdk, inputs), ownPlace(inputs)],
     });
-    // A config may hold what is nobody else's; esbuild writes as the user's umask says.
-    await chmod(file, 0o600);
+    // A config may hold what is nobody else's; and what the disk refuses is no mistake in it, as esbuild would say.
+    for (const { contents } of outputFiles) await keep(file, contents);
     return { ok: true, file, inputs: [...inputs] };
   } catch (error) {
     if (!isBuildFailure(error)) throw error;
     return { ok: false, errors: error.errors.map(toError), inputs: [...inputs] };
+  }
+}
+
+async function keep(file: string, contents: Uint8Array): Promise<void> {
+  try {
+    await writeFile(file, contents, { mode: 0o600 });
+  } catch (error) {
+    throw isDiskFull(error) ? storageFull(file, error) : stateNotWritable(dirname(file), error);
   }
 }
 

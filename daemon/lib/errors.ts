@@ -28,11 +28,11 @@ export const daemonTaken = (project: string, stage: string) =>
 export const notConfigured = () =>
   new LivedevError("config.loading", "livedev.config.ts has not been loaded yet.", "Try again in a moment.");
 
-export const configBroken = (message: string) =>
+export const configBroken = ({ message, hint }: { readonly message: string; readonly hint?: string }) =>
   new LivedevError(
     "config.broken",
     `The config cannot be loaded. ${message}`,
-    "Mend it and save: it loads by itself.",
+    hint ?? "Mend it and save: it loads by itself.",
   );
 
 export const stageHoldsCode = (app: string, stage: string, functions: readonly string[]) =>

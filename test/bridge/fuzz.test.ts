@@ -19,7 +19,7 @@ import { times } from "../support/counts.ts";
 import { SAMPLES } from "../support/frames.ts";
 import { PLACE, ok, openBridge, portOf } from "../support/stub.ts";
 
-const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 10_000));
+const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 4_000));
 /** Over sockets a connection dies of its first wrong frame, and most of the time goes into dialling. */
 const OVER_SOCKETS = MESSAGES / 20;
 const BATCH = 20;

@@ -12,7 +12,7 @@ import { Fuzz } from "./fuzz.ts";
 import { Inspected } from "./inspected.ts";
 import { FILES } from "./support.ts";
 
-const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 10_000));
+const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 4_000));
 const SEED = Number(process.env["LIVEDEV_SEED"] ?? randomInt(2 ** 31));
 
 type Answer = {

@@ -6,3 +6,7 @@ export const times = (full: number, quick: number): number =>
 
 /** What a test counted; `npm test` prints it at its end. */
 export const counted = (t: Test, text: string): void => t.comment(`counted: ${text}`);
+
+/** Of cases that differ in a detail: all with LIVEDEV_FULL=1, else the first ones. */
+export const some = <T>(cases: readonly T[], quick = 1): readonly T[] =>
+  cases.slice(0, times(cases.length, quick));
