@@ -36,6 +36,8 @@ export const BEFORE_US = ["deploy.*", "process.exited", "invocation.answered"] a
 const REFRESH_MS = 100;
 /** A deployment that finds nothing to do ends without an event. */
 const DEPLOYING_MS = 300;
+/** How many run is told by no event, and a thousand a second are no reason to ask a thousand times. */
+const BUSY_MS = 400;
 
 export type InvocationEvent = Extract<LivedevEvent, { type: `invocation.${string}` }>;
 
@@ -62,6 +64,7 @@ export class System {
   #awaySince: number | undefined;
   #version = 0;
   #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #due = false;
   #asking = false;
@@ -145,8 +148,6 @@ export class System {
 
   /** Soon; many wishes are one. */
   refresh(): void {
-    this.#due = true;
-    if (this.#asking || this.#closed) return;
     this.#refreshIn(Math.max(0, this.#refreshedAt + REFRESH_MS - performance.now()));
   }
 
@@ -161,8 +162,9 @@ export class System {
   }
 
   async #refresh(): Promise<void> {
-    this.#timer = undefined;
-    this.#due = false;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#due = this.#asking;
+    if (this.#asking) return;
     this.#asking = true;
     this.#refreshedAt = performance.now();
     try {
@@ -186,8 +188,13 @@ export class System {
     }
   }
 
+  /** The soonest wish counts. */
   #refreshIn(ms: number): void {
-    if (!this.#closed) this.#timer ??= setTimeout(() => void this.#refresh(), ms);
+    const at = performance.now() + ms;
+    if (this.#closed || at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => void this.#refresh(), ms);
   }
 
   #take(event: LivedevEvent, at: number): void {
@@ -197,8 +204,11 @@ export class System {
         if (event.reason === "crashed") this.#crashes.set(event.processName, { at, text: event.how });
         this.refresh();
         break;
-      case "invocation.received":
       case "invocation.begun":
+        this.#options.onInvocation(event);
+        this.#refreshIn(BUSY_MS);
+        break;
+      case "invocation.received":
       case "invocation.logged":
       case "invocation.delivered":
       case "invocation.undelivered":
@@ -210,6 +220,7 @@ export class System {
         if (event.status === "ok") this.#failures.delete(event.functionName);
         else this.#failures.set(event.functionName, { at, text: text === "" ? "error" : text });
         this.#options.onInvocation(event);
+        this.#refreshIn(BUSY_MS);
         break;
       }
       case "config.loaded":

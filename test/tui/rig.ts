@@ -33,7 +33,7 @@ export class TuiRig {
     this.rig = rig;
   }
 
-  static open(t: Test, files: Readonly<Record<string, string>>): TuiRig {
+  static open(t: Pick<Test, "teardown">, files: Readonly<Record<string, string>>): TuiRig {
     const made = new TuiRig(Rig.open({ files }));
     t.teardown(() => made.#close());
     return made;
@@ -188,16 +188,46 @@ export class Screen {
     }
   }
 
+  /** From now on every byte that is written to it, as it was written; gives how to read them. */
+  async record(): Promise<() => string> {
+    const file = `${this.#socket}.raw`;
+    await this.command(`pipe-pane -O "exec cat > '${file}'"`);
+    return () => readFileSync(file, "utf8");
+  }
+
+  /** Waits for what a format of tmux comes to: what becomes of the terminal itself is told by no row of it. */
+  async became(format: string, wanted: string): Promise<void> {
+    const end = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const seen = this.#outputs;
+      const now = await this.ask(format);
+      if (now === wanted) return;
+      const left = end - performance.now();
+      if (left < 0) throw new Error(`${format} is ${now}, and never became ${wanted}`);
+      if (seen === this.#outputs) await this.#output(left);
+    }
+  }
+
   /** In one format of tmux: `#{cursor_x}`, `#{pane_pid}`. */
   async ask(format: string): Promise<string> {
     return (await this.command(`display-message -p '${format}'`))[0] ?? "";
   }
 
-  /** What was copied last. */
+  /** What was copied, which is asked once for each copy: it comes by OSC 52, and by tmux's own command. */
   async copied(): Promise<string> {
     const file = `${this.#socket}.copied`;
-    await this.command(`save-buffer '${file}'`);
-    return readFileSync(file, "utf8");
+    let buffers: readonly string[];
+    do buffers = await this.command("list-buffers -F '#{buffer_name}'");
+    while (buffers.length < 2);
+    const texts: string[] = [];
+    for (const name of buffers) {
+      await this.command(`save-buffer -b ${name} '${file}'`);
+      await this.command(`delete-buffer -b ${name}`);
+      texts.push(readFileSync(file, "utf8"));
+    }
+    if (texts.some((text) => text !== texts[0]))
+      throw new Error(`Two texts at once: ${texts.join("\n--\n")}`);
+    return texts[0] ?? "";
   }
 
   command(text: string): Promise<readonly string[]> {
