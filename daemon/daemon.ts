@@ -26,6 +26,7 @@ import { Config, type ConfigResult } from "./config/config.ts";
 import { Credentials, type Variables } from "./credentials/credentials.ts";
 import { CredentialsEndpoint } from "./credentials/endpoint.ts";
 import { answerToKnock, makeKnock } from "./credentials/knock.ts";
+import { loadLocalKey, type LocalKey } from "./credentials/local-key.ts";
 import { LocalSecrets } from "./credentials/local-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
 import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
@@ -161,6 +162,7 @@ export class Daemon {
   readonly #stateDir: string;
   readonly #scope: Scope;
   readonly #key: StageKey;
+  readonly #localKey: LocalKey;
   readonly #kept: Settings<Kept>;
   readonly #credentials = new Credentials();
   readonly #secrets = new StageSecrets({
@@ -226,8 +228,8 @@ export class Daemon {
       const store = scope.use(
         await Store.open({ file: join(stateDir, "history.db"), log: componentLog(options.log, "store") }),
       );
-      const key = await loadStageKey(stateDir);
-      const daemon = new Daemon({ ...options, project, stage, stateDir, scope, store, key });
+      const [key, localKey] = await Promise.all([loadStageKey(stateDir), loadLocalKey(stateDir)]);
+      const daemon = new Daemon({ ...options, project, stage, stateDir, scope, store, key, localKey });
       await daemon.#openParts();
       return daemon;
     } catch (error) {
@@ -237,7 +239,14 @@ export class Daemon {
   }
 
   private constructor(
-    options: DaemonOptions & { stage: string; stateDir: string; scope: Scope; store: Store; key: StageKey },
+    options: DaemonOptions & {
+      stage: string;
+      stateDir: string;
+      scope: Scope;
+      store: Store;
+      key: StageKey;
+      localKey: LocalKey;
+    },
   ) {
     this.project = options.project;
     this.stage = options.stage;
@@ -247,6 +256,7 @@ export class Daemon {
     this.#stateDir = options.stateDir;
     this.#scope = options.scope;
     this.#key = options.key;
+    this.#localKey = options.localKey;
     this.#kept = Settings.open({ file: join(options.stateDir, "state.json"), log: options.log });
     this.#wantLive = this.#kept.get("live") ?? false;
     this.#processesWanted = this.#wantLive;
@@ -298,7 +308,7 @@ export class Daemon {
     );
     this.#debugging = this.#scope.use(
       await Debugging.open({
-        secret: this.#key.key,
+        secret: this.#localKey.key,
         kept: this.#kept.get("debugging"),
         keep: (debugging) => this.#kept.keep({ debugging }),
         functions: () => this.#debuggable(),
@@ -318,6 +328,7 @@ export class Daemon {
         folder: join(this.#stateDir, "tunnel"),
         gate: gateSocket(this.socket),
         bridgePort: () => Number(new URL(this.#bridge.address).port),
+        id: this.#localKey.id,
         key: this.#key,
         kept: this.#kept.get("tunnel") ?? {},
         keep: (tunnel) => this.#kept.keep({ tunnel }),
@@ -831,7 +842,7 @@ export class Daemon {
     const endpoint = this.#scope.use(
       await CredentialsEndpoint.open({
         port,
-        key: this.#key.key,
+        key: this.#localKey.key,
         credentials: (functionName) => this.#credentialsOf(functionName),
         onRefused: this.#refusals.at("the credentials' endpoint"),
         log: componentLog(this.#log, "credentials"),
@@ -964,7 +975,7 @@ export class Daemon {
     }
     return Home.open({
       app,
-      holder: { id: this.#key.keyId, name: `${userInfo().username}@${hostname()}` },
+      holder: { id: this.#localKey.id, name: `${userInfo().username}@${hostname()}` },
       onLost: (reason) => this.#leaseLost(reason),
       project: this.project,
       workDir: join(this.#stateDir, "build", "deploy"),

@@ -15,7 +15,7 @@ import type { Variables } from "./credentials.ts";
 export type CredentialsEndpointOptions = {
   /** Of an earlier daemon: whoever it started still asks there. 0: any. */
   readonly port: number;
-  /** The stage's: tokens come of it, and so outlive a restart. */
+  /** This machine's: tokens come of it, and so outlive a restart. */
   readonly key: Uint8Array;
   /** A function's freshest, by AWS's names. @throws LivedevError */
   readonly credentials: (functionName: string) => Promise<Variables>;

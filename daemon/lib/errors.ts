@@ -764,6 +764,13 @@ export const stageKeyBroken = (file: string) =>
     "Delete it: a new key is drawn, and the next start gives it to the stubs.",
   );
 
+export const localKeyBroken = (file: string) =>
+  new LivedevError(
+    "local.keyBroken",
+    `${file} does not hold a key.`,
+    "Delete it: a new one is drawn. Programs that ask livedevd for credentials, and debuggers, are then started anew.",
+  );
+
 // ---- debugging
 
 export const aloneAtBreakpoint = (first: boolean): string =>

@@ -31,6 +31,8 @@ export type TunnelOptions = {
   /** The hook's socket, beside the control socket. */
   readonly gate: string;
   readonly bridgePort: () => number;
+  /** This daemon's, the same over restarts: whose ports of the bastion are whose. */
+  readonly id: string;
   readonly key: { readonly keyId: string; readonly key: Uint8Array };
   readonly kept: Kept;
   readonly keep: (kept: Kept) => void;
@@ -159,12 +161,12 @@ export class Tunnel implements AsyncDisposable {
   }
 
   #order({ bastion, hosts }: TunnelWanted): void {
-    const { bridgePort, key, gate } = this.#options;
+    const { bridgePort, id, key, gate } = this.#options;
     const settings: CarrierSettings = {
       bastion,
       hosts,
       gate,
-      inward: { bridgePort: bridgePort(), seed: seedOf(key.keyId), ...key },
+      inward: { bridgePort: bridgePort(), seed: seedOf(id), ...key },
       kept: this.#kept,
     };
     this.#applied = deferred();
@@ -313,4 +315,4 @@ export class Tunnel implements AsyncDisposable {
 }
 
 /** Developers of one bastion begin to look for a port at different places. */
-const seedOf = (keyId: string) => createHash("sha256").update(keyId).digest().readUInt32BE();
+const seedOf = (id: string) => createHash("sha256").update(id).digest().readUInt32BE();
