@@ -29,7 +29,7 @@ import { answerToKnock, makeKnock } from "./credentials/knock.ts";
 import { loadLocalKey, type LocalKey } from "./credentials/local-key.ts";
 import { LocalSecrets } from "./credentials/local-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
-import { loadStageKey, type StageKey } from "./credentials/stage-key.ts";
+import { StageKeys } from "./credentials/stage-key.ts";
 import { Debugging, type KeptDebugging } from "./debugging.ts";
 import { Functions } from "./functions/functions.ts";
 import { writeEnvTypes } from "./env-types.ts";
@@ -161,7 +161,6 @@ export class Daemon {
   readonly #log: Log;
   readonly #stateDir: string;
   readonly #scope: Scope;
-  readonly #key: StageKey;
   readonly #localKey: LocalKey;
   readonly #kept: Settings<Kept>;
   readonly #credentials = new Credentials();
@@ -173,6 +172,7 @@ export class Daemon {
   /** Settles with the first load of the config, good or bad. */
   readonly #configured = deferred<void>();
   // Assigned by #openParts, before anything can reach them.
+  #keys!: StageKeys;
   #functions!: Functions;
   #invocations!: Invocations;
   #processes!: Processes;
@@ -228,8 +228,8 @@ export class Daemon {
       const store = scope.use(
         await Store.open({ file: join(stateDir, "history.db"), log: componentLog(options.log, "store") }),
       );
-      const [key, localKey] = await Promise.all([loadStageKey(stateDir), loadLocalKey(stateDir)]);
-      const daemon = new Daemon({ ...options, project, stage, stateDir, scope, store, key, localKey });
+      const localKey = await loadLocalKey(stateDir);
+      const daemon = new Daemon({ ...options, project, stage, stateDir, scope, store, localKey });
       await daemon.#openParts();
       return daemon;
     } catch (error) {
@@ -244,7 +244,6 @@ export class Daemon {
       stateDir: string;
       scope: Scope;
       store: Store;
-      key: StageKey;
       localKey: LocalKey;
     },
   ) {
@@ -255,7 +254,6 @@ export class Daemon {
     this.#log = options.log;
     this.#stateDir = options.stateDir;
     this.#scope = options.scope;
-    this.#key = options.key;
     this.#localKey = options.localKey;
     this.#kept = Settings.open({ file: join(options.stateDir, "state.json"), log: options.log });
     this.#wantLive = this.#kept.get("live") ?? false;
@@ -270,6 +268,9 @@ export class Daemon {
     const record = (event: LivedevEvent) => store.record(event);
     const log = (component: string) => componentLog(this.#log, component);
 
+    this.#keys = this.#scope.use(
+      await StageKeys.open({ dir: this.#stateDir, onExpired: () => this.#bridge?.keysChanged() }),
+    );
     this.#functions = this.#scope.use(
       await Functions.open({
         project: this.project,
@@ -329,7 +330,6 @@ export class Daemon {
         gate: gateSocket(this.socket),
         bridgePort: () => Number(new URL(this.#bridge.address).port),
         id: this.#localKey.id,
-        key: this.#key,
         kept: this.#kept.get("tunnel") ?? {},
         keep: (tunnel) => this.#kept.keep({ tunnel }),
         record,
@@ -485,10 +485,13 @@ export class Daemon {
   async goLive({
     yes = false,
     takeOver = false,
+    newKey = false,
     processes = true,
   }: {
     yes?: boolean;
     takeOver?: boolean;
+    /** The stubs are given another key. Those that still have the one before are served for a while longer. */
+    newKey?: boolean;
     processes?: boolean;
   }): Promise<WentLive> {
     notProtected(await this.#configuredApp());
@@ -496,6 +499,10 @@ export class Daemon {
     const home = await this.openHome();
     // Before it is said that this stage is ours: another's stubs are left alone.
     await home.hold(takeOver);
+    if (newKey) {
+      await this.#keys.rotate();
+      this.#applyFunctions();
+    }
     this.#byHand = { replaceCode: yes };
     const result = await this.#deploying.run().catch(async (error: unknown) => {
       // Nothing was changed: whoever deploys the stage finds it free.
@@ -550,14 +557,15 @@ export class Daemon {
         epoch: this.epoch,
         app: () => this.appName,
         stage: this.stage,
-        keys: () => [this.#key],
+        keys: () => this.#keys.accepted(),
         // Until the config is there, nobody knows better than the stub.
         functionKnown: (name) => this.#app === undefined || this.#wanted(name) !== undefined,
         greeted: (hello) => this.#credentials.greeted(hello),
-        receive: (invocation) =>
-          isKnock(invocation.event)
-            ? invocation.deliver(answerToKnock(invocation.event, [this.#key.key]))
-            : this.#invocations.receive(invocation),
+        receive: (invocation) => {
+          if (!isKnock(invocation.event)) return this.#invocations.receive(invocation);
+          const keys = this.#keys.accepted().map(({ key }) => key);
+          return invocation.deliver(answerToKnock(invocation.event, keys));
+        },
         record: (event) => void record(event),
         onRefused: this.#refusals.at("the bridge"),
         log: componentLog(this.#log, "bridge"),
@@ -684,7 +692,8 @@ export class Daemon {
     const { name, stage, region, bastion } = app;
     this.#credentials.keepOnly(app.functions.map((wanted) => wanted.name));
     const lookup = this.lookup(app);
-    this.#tunnel.apply(bastion === undefined ? undefined : { bastion, hosts: linkedHosts(app, lookup) });
+    const key = this.#keys.current;
+    this.#tunnel.apply(bastion === undefined ? undefined : { bastion, hosts: linkedHosts(app, lookup), key });
     const preload = this.#tunnel.hook();
     this.#functions.apply(linked(app, lookup), {
       name,
@@ -828,7 +837,11 @@ export class Daemon {
     const app = await this.#configuredApp();
     return this.#credentials.fresh(functionName, async () => {
       const { deploy } = await this.#stubOf(app, functionName);
-      await deploy.invoke({ functionName, event: makeKnock(this.#key.key), signal: this.#scope.signal });
+      await deploy.invoke({
+        functionName,
+        event: makeKnock(this.#keys.current.key),
+        signal: this.#scope.signal,
+      });
     });
   }
 
@@ -983,7 +996,7 @@ export class Daemon {
       journal: this.store.journal,
       bridge: () => ({
         addresses: [{ address: this.#address ?? this.#bridge.address, match: "*" }],
-        ...this.#key,
+        ...this.#keys.current,
       }),
       secrets: () => this.#secrets.values,
       onPlanned: (plan) => {

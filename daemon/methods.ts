@@ -57,10 +57,11 @@ export function methods(daemon: Daemon): MethodTable {
       ...refused(await daemon.refusals()),
     ],
 
-    "stage.goLive": ({ yes, takeOver, processes }) =>
+    "stage.goLive": ({ yes, takeOver, newKey, processes }) =>
       daemon.goLive({
         ...(yes !== undefined && { yes }),
         ...(takeOver !== undefined && { takeOver }),
+        ...(newKey !== undefined && { newKey }),
         ...(processes !== undefined && { processes }),
       }),
 

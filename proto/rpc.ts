@@ -311,6 +311,12 @@ export const RPC = {
         .boolean()
         .optional()
         .describe("Takes the stage from whoever holds it, who is named by the error `stage.held` otherwise."),
+      newKey: z
+        .boolean()
+        .optional()
+        .describe(
+          "Draws another key for the stubs; those with the one before are served for 15 minutes more.",
+        ),
       processes: z
         .boolean()
         .optional()

@@ -11,6 +11,7 @@ import { duration } from "./time.ts";
 export type LiveOptions = {
   readonly yes?: boolean;
   readonly takeOver?: boolean;
+  readonly newKey?: boolean;
   readonly json?: boolean;
   /** Who shows what happens does so in another way. */
   readonly quiet?: boolean;
@@ -38,11 +39,12 @@ export async function goLive(
       for (const { event } of events) showDeployment(progress, event);
     },
   );
-  const call = async (yes: boolean): Promise<WentLive> => {
+  const call = async (yes: boolean, newKey: boolean): Promise<WentLive> => {
     const takeOver = options.takeOver === true;
     const params = {
       ...(yes && { yes }),
       ...(takeOver && { takeOver }),
+      ...(newKey && { newKey }),
       ...(options.processes === false && { processes: false }),
     };
     const live = await client.call("stage.goLive", params, { signal });
@@ -51,14 +53,15 @@ export async function goLive(
     return { app, ...live };
   };
   try {
-    return await call(options.yes === true);
+    return await call(options.yes === true, options.newKey === true);
   } catch (error) {
     if (!(error instanceof LivedevError) || error.code !== "stage.holdsCode") throw error;
     if (!canAsk() || options.json === true) throw needsYes(error);
     progress.pause();
     if (!(await agree(`${error.message}\nReplace it by stubs?`, signal))) throw notAgreed();
     progress.resume();
-    return await call(true);
+    // A new key was drawn before it was seen what the functions hold.
+    return await call(true, false);
   }
 }
 

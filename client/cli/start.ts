@@ -13,7 +13,8 @@ import { brokenText } from "./status.ts";
 /** First builds take tens of milliseconds each; who has hundreds of functions need not wait for the last. */
 const BUILDS_MS = 2_000;
 
-export type StartOptions = Common & InspectOptions & { readonly yes?: boolean; readonly takeOver?: boolean };
+export type StartOptions = Common &
+  InspectOptions & { readonly yes?: boolean; readonly takeOver?: boolean; readonly newKey?: boolean };
 
 export function startCommand(cli: Cli): Command {
   return withYes(
@@ -24,11 +25,14 @@ export function startCommand(cli: Cli): Command {
         ["livedevd start", "the project you are in, on your own stage"],
         ["livedevd start --stage pr-12", "another stage"],
         ["livedevd start --take-over", "a stage that another machine holds"],
+        ["livedevd start --new-key", "the stubs' key may be known to somebody"],
         ["livedevd start --inspect", "VS Code and Chrome attach to port 9229"],
         ["livedevd start --json", "the last line: { urls, pid, stage, project, steps, tookMs }"],
       ],
     ),
-  ).action(cli.action<StartOptions>(({ options }) => startAndGoLive(cli, options)));
+  )
+    .option("--new-key", "give the stubs another key; the one before counts for 15 minutes more")
+    .action(cli.action<StartOptions>(({ options }) => startAndGoLive(cli, options)));
 }
 
 export async function startAndGoLive(cli: Cli, options: StartOptions): Promise<void> {

@@ -117,6 +117,16 @@ export class Bridge {
     return attached;
   }
 
+  /** Whoever came by a key that counts no more is let go, and is refused when it comes again. */
+  keysChanged(): void {
+    const accepted = new Set(this.#options.keys().map(({ key }) => key));
+    for (const session of this.#sessions.values()) {
+      if (session.key !== undefined && !accepted.has(session.key)) {
+        session.drop("its key counts no more: another one was drawn");
+      }
+    }
+  }
+
   /** Tells every stub that the daemon leaves; resolves when that is written. */
   async goodbye(reason: Goodbye["reason"]): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => session.goodbye(reason)));

@@ -70,6 +70,11 @@ export class Session {
     return this.#state.is === "attached";
   }
 
+  /** By which its connection was made; undefined where it has none. */
+  get key(): Uint8Array | undefined {
+    return this.#state.is === "attached" ? this.#state.connection.key : undefined;
+  }
+
   /** Since when nobody is connected and nothing is under way; undefined where the session is needed. */
   get idleSince(): number | undefined {
     return this.#state.is === "detached" && this.#exchanges.size === 0 ? this.#state.since : undefined;

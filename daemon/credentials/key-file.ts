@@ -1,19 +1,19 @@
 /** A key of 32 bytes in a file of its own, drawn at its first use; nobody else may read it. */
 import { randomBytes } from "node:crypto";
-import { chmod, link, mkdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import { chmod, link, mkdir, open, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { codeOf, type LivedevError } from "../lib/errors.ts";
 
-const BYTES = 32;
+export const KEY_BYTES = 32;
 
 /** Two who ask at once get the same one. @throws `broken` where the file holds something else. */
 export async function loadKey(file: string, broken: (file: string) => LivedevError): Promise<Buffer> {
   const kept = await read(file, broken);
   if (kept !== undefined) return kept;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const draft = `${file}.${process.pid}.${randomBytes(4).toString("hex")}`;
-  await writeFile(draft, `${randomBytes(BYTES).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
+  const draft = draftOf(file);
+  await writeFile(draft, `${randomBytes(KEY_BYTES).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
   try {
     // A link, not a rename: the first one stays, whole, and the second sees that it is there.
     await link(draft, file);
@@ -26,6 +26,26 @@ export async function loadKey(file: string, broken: (file: string) => LivedevErr
   if (drawn === undefined) throw broken(file);
   return drawn;
 }
+
+/** As a whole, and on the disk when it resolves: a loss of power leaves the one or the other. */
+export async function replaceFile(file: string, text: string): Promise<void> {
+  const draft = draftOf(file);
+  try {
+    const handle = await open(draft, "wx", 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(draft, file);
+  } catch (error) {
+    await unlink(draft).catch(() => {});
+    throw error;
+  }
+}
+
+const draftOf = (file: string): string => `${file}.${process.pid}.${randomBytes(4).toString("hex")}`;
 
 async function read(file: string, broken: (file: string) => LivedevError): Promise<Buffer | undefined> {
   let text: string;

@@ -222,7 +222,9 @@ export class Carrier implements AsyncDisposable {
     if (before === undefined) this.#kept = settings.kept;
     this.#reach(settings);
     await this.#openEnds(settings);
-    const connection = (one: CarrierSettings | undefined) => JSON.stringify([one?.bastion, one?.inward]);
+    // Another key of the stage is no reason to connect anew: it counts from the next try of the way in.
+    const connection = (one: CarrierSettings | undefined) =>
+      JSON.stringify([one?.bastion, { ...one?.inward, key: "", keyId: "" }]);
     if (connection(before) === connection(settings)) return;
     await this.#stopKeeping();
     const stop = new AbortController();
@@ -284,7 +286,7 @@ export class Carrier implements AsyncDisposable {
     connection: Scope,
     signal: AbortSignal,
   ): Promise<Pick<Extract<State, { is: "up" }>, "ssh" | "far" | "wayIn">> {
-    const { bastion, inward } = settings;
+    const { bastion } = settings;
     const ssh = connection.use(await Ssh.open(hopsTo(bastion), signal));
     const far = await greetFarEnd(ssh, this.#kept.process);
     if (far.process !== undefined) this.#keepIn({ process: far.process });
@@ -292,6 +294,7 @@ export class Carrier implements AsyncDisposable {
     const kept = this.#kept.wayIn;
     let wayIn: WayIn | Problem;
     try {
+      const { inward } = this.#settings ?? settings;
       wayIn = await openWayIn(
         ssh,
         {

@@ -33,7 +33,6 @@ export type TunnelOptions = {
   readonly bridgePort: () => number;
   /** This daemon's, the same over restarts: whose ports of the bastion are whose. */
   readonly id: string;
-  readonly key: { readonly keyId: string; readonly key: Uint8Array };
   readonly kept: Kept;
   readonly keep: (kept: Kept) => void;
   readonly record: (event: TunnelEvent) => void;
@@ -43,7 +42,12 @@ export type TunnelOptions = {
   readonly log: Log;
 };
 
-export type TunnelWanted = { readonly bastion: WantedBastion; readonly hosts: readonly LinkedHost[] };
+export type TunnelWanted = {
+  readonly bastion: WantedBastion;
+  readonly hosts: readonly LinkedHost[];
+  /** By which the way in is tried. */
+  readonly key: { readonly keyId: string; readonly key: Uint8Array };
+};
 
 const PATIENCE_MS = 20_000;
 
@@ -160,8 +164,8 @@ export class Tunnel implements AsyncDisposable {
     return this.#scope.close();
   }
 
-  #order({ bastion, hosts }: TunnelWanted): void {
-    const { bridgePort, id, key, gate } = this.#options;
+  #order({ bastion, hosts, key }: TunnelWanted): void {
+    const { bridgePort, id, gate } = this.#options;
     const settings: CarrierSettings = {
       bastion,
       hosts,
