@@ -49,6 +49,7 @@ export type LeaseOptions = {
   /** Another has it: said once, and nothing is renewed any more. */
   onLost(reason: LivedevError): void;
   readonly renewMs?: number;
+  readonly expiryMs?: number;
   readonly log: Log;
 };
 
@@ -56,6 +57,8 @@ const RENEW_MS = 10_000;
 const EXPIRY_MS = 30_000;
 /** Two tries fit into the time until others take it for let go. */
 const WRITE_MS = 8_000;
+/** Behind a sleep all of its time may be over, and nobody have taken it: it is asked for once more. */
+const LAST_TRY_MS = 1_000;
 const ABSENT = ["NoSuchKey", "NotFound", "NoSuchBucket"];
 const BEATEN = ["PreconditionFailed", "ConditionalRequestConflict", "412", "409"];
 
@@ -65,6 +68,7 @@ export class Lease implements AsyncDisposable {
   readonly #client: S3Client;
   readonly #object: StateBucket & { readonly Key: string };
   readonly #since = Date.now();
+  readonly #expiryMs: number;
   #etag: string | undefined;
 
   /**
@@ -88,6 +92,7 @@ export class Lease implements AsyncDisposable {
     this.#options = options;
     this.#client = client;
     this.#object = object;
+    this.#expiryMs = options.expiryMs ?? EXPIRY_MS;
   }
 
   /** Of a stage that is removed nothing stays, its lease neither; another's, taken meanwhile, does. */
@@ -115,7 +120,7 @@ export class Lease implements AsyncDisposable {
     for (;;) {
       try {
         const found = await this.#read(signal);
-        const free = found === undefined || found.file.released || found.ageMs > EXPIRY_MS;
+        const free = found === undefined || found.file.released || found.ageMs > this.#expiryMs;
         if (!free && found.file.holder.id !== holder.id && !takeOver) {
           throw stageHeld(app, stage, found.file.holder.name, new Date(found.file.since));
         }
@@ -134,16 +139,23 @@ export class Lease implements AsyncDisposable {
     const { signal } = this.#scope;
     const loop = async () => {
       let renewedAt = performance.now();
-      while (!signal.aborted) {
-        await pause(renewMs, signal).catch(() => undefined);
+      for (;;) {
+        const leftMs = () => renewedAt + this.#expiryMs - performance.now();
+        await pause(Math.max(0, Math.min(renewMs, leftMs())), signal).catch(() => undefined);
         if (signal.aborted || this.#etag === undefined) return;
+        const began = performance.now();
+        // From the moment on that another may take it, it is not believed to be ours.
+        const bounded = AbortSignal.any([
+          signal,
+          AbortSignal.timeout(Math.max(LAST_TRY_MS, Math.ceil(leftMs()))),
+        ]);
         try {
-          if (!(await this.#write({ IfMatch: this.#etag }, false, signal))) return await this.#lost(signal);
-          renewedAt = performance.now();
+          if (!(await this.#write({ IfMatch: this.#etag }, false, bounded))) return await this.#lost(signal);
+          renewedAt = began;
         } catch (error) {
           if (signal.aborted) return;
           log.warn({ reason: messageOf(error) }, "the lease could not be renewed; trying again");
-          if (performance.now() - renewedAt > EXPIRY_MS) return this.#letGo(error);
+          if (leftMs() <= 0) return this.#letGo(error);
         }
       }
     };
