@@ -7,7 +7,7 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import t from "tap";
 
-import { killDaemon, LiveStub, project, runsOf, startAgain } from "../support/live-stub.ts";
+import { killDaemon, LiveStub, project, runsOf, startAgain, Watched } from "../support/live-stub.ts";
 
 const json = (value: Record<string, unknown>) => JSON.stringify(value);
 const errorOf = (body: Buffer) => JSON.parse(body.toString()) as { errorType: string; errorMessage: string };
@@ -183,5 +183,65 @@ t.test(
     t.same(JSON.parse((await retried).body.toString()), { ran: "again" });
     t.same(JSON.parse((await waiting).body.toString()), { ran: "late" });
     t.same(runsOf(rig), { begun: 1, again: 2, late: 1 });
+  },
+);
+
+t.test(
+  "`livedevd restart`, and once more in a hurry: begun, retryable, answered and in mid-stream",
+  async (t) => {
+    await using made = await project("Plain");
+    const { rig, watched, stub } = made;
+    await using again = await LiveStub.open(rig, "Again");
+    await using answered = await LiveStub.open(rig, "Plain");
+    await using streaming = await LiveStub.open(rig, "Stream");
+    const gate = `${rig.root}/gate`;
+    const never = `${rig.root}/never`;
+    const ran = async (name: string) => {
+      while (runsOf(rig)[name] !== 1) await wait(2);
+    };
+    const interrupted = stub.runtime.invoke(json({ name: "begun", until: never }), { requestId: "begun" });
+    let begins = () => {};
+    const streams = new Promise<void>((resolve) => (begins = resolve));
+    const cut = streaming.runtime.invoke(json({ name: "stream", until: never }), {
+      requestId: "stream",
+      chunk: begins,
+    });
+    const retried = again.runtime.invoke(json({ name: "again", until: `${rig.root}/later` }));
+    const kept = answered.runtime.invoke(json({ name: "kept", until: gate }), { requestId: "kept" });
+    await Promise.all(["begun", "stream", "again", "kept"].map(ran));
+    await streams;
+    await answered.proxy.refuse();
+    rig.save("../gate", "");
+    await watched.next("invocation.answered", ({ requestId }) => requestId === "kept");
+    t.equal((await watched.row("kept"))?.status, "answered", "its stub cannot be reached");
+
+    const pid = rig.daemonPid();
+    const restart = rig.spawn("livedevd.js", ["restart"]);
+    const ended = new Promise<number | null>((resolve) => restart.once("close", resolve));
+    await new Promise<void>((resolve) => {
+      restart.stderr?.setEncoding("utf8").on("data", (text: string) => /Waiting for/.test(text) && resolve());
+    });
+    // The second one does not wait for what runs.
+    const hurried = rig.livedevd("restart");
+    while (existsSync(`/proc/${pid}/exe`)) await wait(2);
+    rig.save("../later", "");
+    t.equal(await ended, 0);
+    t.equal((await hurried).code, 0);
+
+    t.match(errorOf((await interrupted).body), { errorType: "Livedev.Interrupted" });
+    t.same(JSON.parse((await retried).body.toString()), { ran: "again" });
+    const stream = await cut;
+    t.match(stream.body.toString(), /^begins /, "what had left stays");
+    t.equal(stream.trailers["lambda-runtime-function-error-type"], "Livedev.Interrupted");
+    await answered.proxy.accept();
+    t.same(JSON.parse((await kept).body.toString()), { ran: "kept" });
+    t.same(runsOf(rig), { begun: 1, stream: 1, again: 2, kept: 1 });
+    await using after = await Watched.open(rig);
+    await after.next("invocation.delivered", ({ requestId }) => requestId === "kept");
+    const status = async (requestId: string) => (await after.row(requestId))?.status;
+    t.same(
+      { begun: await status("begun"), stream: await status("stream"), kept: await status("kept") },
+      { begun: "interrupted", stream: "interrupted", kept: "ok" },
+    );
   },
 );
