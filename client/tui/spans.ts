@@ -145,6 +145,12 @@ function joined(cells: readonly { readonly text: string; readonly style: Style }
   return out;
 }
 
-/** As `base`, but what has colours of its own keeps them. */
+/** Turned round it has one colour: each of its own would be another background. */
 export const over = (whole: Line, flags: number): Line =>
-  whole.map(({ text, style }) => ({ text, style: { ...style, flags: style.flags | flags } }));
+  whole.map(({ text, style }) => ({
+    text,
+    style:
+      (flags & INVERSE) === 0
+        ? { ...style, flags: style.flags | flags }
+        : { ...PLAIN, flags: (style.flags & BOLD) | flags },
+  }));
