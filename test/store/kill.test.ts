@@ -3,17 +3,17 @@ import { statSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 import t from "tap";
 
-import { counted, times } from "../support/counts.ts";
+import { counted } from "../support/counts.ts";
 import { Child, childProgram, run } from "./processes.ts";
 import { openStore, seeded, stateFile } from "./support.ts";
 
-const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? times(100, 30));
+const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? 30);
 const RESTARTS_MEASURED = 10;
 
-// Each round starts a process: a hundred take some 15 s on an idle machine.
+// Each round starts a process. The whole daemon is killed in test/faults/F1-kill.
 t.setTimeout(300_000);
 
-void t.test("F1: what was acknowledged survives a kill at any moment, under load", async (t) => {
+void t.test("F1: what the store acknowledged survives a kill at any moment, under load", async (t) => {
   const program = await childProgram(t);
   const file = stateFile(t);
   const random = seeded(1);
@@ -96,7 +96,7 @@ void t.test("F1: what was acknowledged survives a kill at any moment, under load
   t.ok(slowestMs < 2_000, `the slowest opening took ${Math.round(slowestMs)} ms`);
   counted(
     t,
-    `F1: ${ROUNDS} kills: ${counts.invocations} acknowledged invocations, ${counts.lines} log lines and ${counts.entries} journal entries found again (${counts.pruned} pruned); history has ${Math.round(statSync(file).size / 1024)} KB; slowest opening ${Math.round(slowestMs)} ms`,
+    `F1: ${ROUNDS} kills of a process with the store alone: ${counts.invocations} acknowledged invocations, ${counts.lines} log lines and ${counts.entries} journal entries found again (${counts.pruned} pruned); history has ${Math.round(statSync(file).size / 1024)} KB; slowest opening ${Math.round(slowestMs)} ms`,
   );
 });
 
