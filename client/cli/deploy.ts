@@ -14,7 +14,7 @@ export function deployCommand(cli: Cli): Command {
       "deploy",
       "Deploys the functions' own code and everything else of the app. Ctrl-C stops between two steps; the next run goes on from there.",
       [
-        ["livedev deploy --stage production", "with progress, the URLs last"],
+        ["livedev deploy --stage production", "with progress; the URLs first, then other outputs"],
         ["livedev deploy --json", "{ urls, outputs, steps, tookMs }"],
       ],
     )

@@ -130,6 +130,50 @@ t.test("a save in mid-invocation: the running one finishes on its code, the next
   );
 });
 
+t.test("a saved config, or a saved .env, is deployed by itself; what runs goes on", async (t) => {
+  const config = (more = "") => `
+    import { $config, aws } from "livedev";
+    export default $config({
+      app: () => ({ name: "journey", home: "local" }),
+      async run() {
+        new aws.Function("Slow", {
+          handler: "src/slow.handler",
+          timeout: \`\${Number(process.env.SECONDS ?? 30)} seconds\`,
+          environment: { WORD: process.env.WORD ?? "first" },
+        });
+        ${more}
+      },
+    });`;
+  await using rig = Rig.open({
+    files: {
+      "livedev.config.ts": config(),
+      "src/slow.ts": SLOW("old").replace('return "old"', 'return "old " + process.env.WORD'),
+      "src/other.ts": "export const handler = async () => 'other';",
+    },
+  });
+  await rig.start();
+  await using watch = await watching(rig);
+  const gate = `${rig.root}/gate`;
+  const running = rig.livedev("invoke", "Slow", "--event", JSON.stringify({ until: gate }));
+  await watch.next("invocation.logged", ({ text }) => text === "old begins");
+
+  rig.save(
+    "livedev.config.ts",
+    config(`new aws.Function("Other", { handler: "src/other.handler", url: true });`),
+  );
+  const { urls } = await watch.next("deploy.finished", (event) => "Other" in event.urls);
+  t.equal(await (await fetch(urls["Other"] ?? "")).text(), '"other"');
+
+  rig.save(".env", "WORD=second\nSECONDS=40\n");
+  await watch.next("deploy.stepped", ({ resource }) => resource === 'aws.Function "Slow"');
+  await watch.next("deploy.finished");
+  t.equal((await rig.livedev("invoke", "Slow", "--event", "{}")).stdout.trim(), '"old second"');
+  t.match((await rig.livedev("plan", "--dev")).stdout, "Nothing to do");
+
+  rig.save("../gate", "");
+  t.equal((await running).stdout.trim(), '"old first"', "one that ran all the while ends where it began");
+});
+
 t.test("a save that does not compile answers with the build error, until it is mended", async (t) => {
   await using rig = Rig.open({
     files: {
