@@ -75,3 +75,11 @@ export function errorAnswer(
     cause,
   };
 }
+
+/** Lambda's own, with the size in it: of the answer itself nothing is kept. */
+export const tooLarge = (bytes: number): BufferedAnswer =>
+  errorAnswer(
+    "handler",
+    "Function.ResponseSizeTooLarge",
+    `Response payload size (${bytes} bytes) exceeded maximum allowed payload size (${MAX_PAYLOAD_BYTES} bytes).`,
+  );

@@ -15,7 +15,7 @@ import {
   type Answer,
   type BufferedAnswer,
   errorAnswer,
-  MAX_PAYLOAD_BYTES,
+  tooLarge,
   StreamError,
   type StreamedAnswer,
 } from "../../proto/answer.ts";
@@ -185,7 +185,7 @@ export class Exchange implements BridgeInvocation {
 
   #sendWhole(answer: BufferedAnswer): number {
     const { status, contentType, errorType, body } =
-      answer.body.length > MAX_ANSWER_BYTES ? tooLarge(answer) : answer;
+      answer.body.length > MAX_ANSWER_BYTES ? tooLarge(answer.body.length) : answer;
     const seq = this.#link.send(
       { type: "answer", key: this.key, status, contentType, ...(errorType !== undefined && { errorType }) },
       body,
@@ -273,13 +273,6 @@ const streamFailed = (error: unknown) =>
   errorOf(
     "Livedev.StreamFailed",
     `livedevd could not read the stream: ${error instanceof Error ? error.message : String(error)}.`,
-  );
-
-const tooLarge = (answer: BufferedAnswer): BufferedAnswer =>
-  errorAnswer(
-    "handler",
-    "Function.ResponseSizeTooLarge",
-    `Response payload size (${answer.body.length} bytes) exceeded maximum allowed payload size (${MAX_PAYLOAD_BYTES} bytes).`,
   );
 
 function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {

@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import {
   errorAnswer,
   MAX_PAYLOAD_BYTES,
+  tooLarge,
   StreamError,
   type Answer,
   type BufferedAnswer,
@@ -152,7 +153,8 @@ export class RuntimeApi {
 
   async #initError(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await bodyOf(request);
-    if (typeof body === "string") return refuse(request, response, REFUSALS[body]);
+    if (body === "truncated") return refuse(request, response, REFUSALS.truncated);
+    if ("tooLarge" in body) return refuse(request, response, REFUSALS.tooLarge);
     await this.drain();
     const refusal = this.#session.initError(posted(request, "error", body, "init"));
     if (refusal !== undefined) return this.#stray(request, response, "init error", refusal);
@@ -193,9 +195,9 @@ export class RuntimeApi {
     }
     await this.drain();
     this.#session.finish(turn);
-    if (body === "tooLarge") {
+    if ("tooLarge" in body) {
       refuse(request, response, REFUSALS.tooLarge);
-      turn.answer.resolve(TOO_LARGE);
+      turn.answer.resolve(tooLarge(body.tooLarge));
     } else {
       accept(response);
       turn.answer.resolve(posted(request, status, body, "handler"));
@@ -262,11 +264,6 @@ export class RuntimeApi {
   }
 }
 
-const TOO_LARGE = errorAnswer(
-  "handler",
-  "Function.ResponseSizeTooLarge",
-  `Response payload size exceeded maximum allowed payload size (${MAX_PAYLOAD_BYTES} bytes).`,
-);
 const TRUNCATED = errorAnswer("handler", "Runtime.TruncatedResponse", "The runtime's answer was cut short");
 
 const REFUSALS = {
@@ -310,7 +307,9 @@ function headerText(json: string): string {
 }
 
 /** The whole body; a longer one than Lambda takes is read to its end and dropped, so that the runtime gets its 413. */
-async function bodyOf(request: IncomingMessage): Promise<Buffer | "tooLarge" | "truncated"> {
+async function bodyOf(
+  request: IncomingMessage,
+): Promise<Buffer | { readonly tooLarge: number } | "truncated"> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {
@@ -323,7 +322,7 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | "tooLarge" | "
     return "truncated";
   }
   if (!request.complete) return "truncated";
-  return length > MAX_PAYLOAD_BYTES ? "tooLarge" : Buffer.concat(chunks, length);
+  return length > MAX_PAYLOAD_BYTES ? { tooLarge: length } : Buffer.concat(chunks, length);
 }
 
 function posted(

@@ -126,7 +126,12 @@ t.test("300 MB flow through worker, daemon and stub in bounded memory; a torn st
   t.equal(torn, "cut", "the caller can tell");
   t.ok(total <= 6 * MB, `${total} bytes came before`);
   const { id } = await watched.next("invocation.answered", ({ status }) => status === "error");
-  t.match(await watched.client.call("invocation.get", { id }), { status: "error", errorMessage: "torn" });
+  const history = await watched.client.call("invocation.get", { id });
+  t.match(history, { status: "error", errorMessage: "torn" });
+  t.equal(history.answer?.bytes, 5 * MB, "F25: history tells how much the handler wrote");
+  t.match(history.answer?.text, /^livedev .*… \(cut: 1048576 of 5242880 bytes are kept\)$/);
+  const shown = await rig.livedev("history", String(id));
+  t.match(shown.stdout, /5242880 bytes/);
 });
 
 t.test(
@@ -172,6 +177,7 @@ t.test("F25: 6 MB go both ways; one byte over is Lambda's own error, and history
   t.match(await watched.row(over.requestId), {
     status: "error",
     errorType: "Function.ResponseSizeTooLarge",
+    errorMessage: /Response payload size \(6291557 bytes\) exceeded/,
   });
   await t.rejects(client.call("function.invoke", { functionName: "Plain", event: padded(REQUEST + 1, 10) }), {
     message: /smaller than 6291456 bytes/,

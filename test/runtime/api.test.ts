@@ -34,7 +34,10 @@ void t.test("6 MB pass, one byte over is Lambda's own error, and the runtime goe
   t.match(shown(await rig.invoke(MAX_PAYLOAD_BYTES + 1)), {
     status: "error",
     errorType: "Function.ResponseSizeTooLarge",
-    value: { errorMessage: /exceeded maximum allowed payload size \(6291556 bytes\)/ },
+    value: {
+      errorMessage:
+        "Response payload size (6291557 bytes) exceeded maximum allowed payload size (6291556 bytes).",
+    },
   });
   await rig.line("413");
   const event = Buffer.alloc(MAX_PAYLOAD_BYTES - 1, 32);
