@@ -28,7 +28,7 @@ saved=$(stty -g <&3)
 echo
 read -r word
 [ "$word" = done ] && exit 0
-case "$(stty -a <&3)" in *" -isig"*) stty "$saved" <&3 ;; esac
+case "$(stty -a <&3)" in *-isig*) stty "$saved" <&3 ;; esac
 printf '%b' '${LEAVE.replaceAll("\u001B", String.raw`\0033`)}' >&3
 `;
 
