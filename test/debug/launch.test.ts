@@ -16,3 +16,19 @@ t.test("`livedev init` writes .vscode/launch.json as the docs show it, and over 
   t.equal(rig.read(".vscode/launch.json"), "{}\n");
   t.notMatch(stdout, /launch\.json/);
 });
+
+t.test("nvim-dap, which has VS Code's debug adapter, is told the same", (t) => {
+  const docs = readFileSync(join(ROOT, "docs", "debugging.md"), "utf8");
+  const [, json = ""] = /^```json\n(.*?)^```/ms.exec(docs) ?? [];
+  const [, lua = ""] = /^```lua\n(.*?)^```/ms.exec(docs) ?? [];
+  const { configurations } = JSON.parse(json) as { configurations: [Record<string, unknown>] };
+  const { type, ...settings } = configurations[0];
+  for (const [name, value] of Object.entries(settings)) {
+    const text = JSON.stringify(value)
+      .replace(/^\[(.*)\]$/, "{ $1 }")
+      .replaceAll('","', '", "');
+    t.ok(lua.includes(` ${name} = ${text},\n`), `${name} = ${text}`);
+  }
+  t.match(lua, `type = "pwa-${type as string}"`);
+  t.end();
+});
