@@ -689,7 +689,8 @@ export class Daemon {
   #applyFunctions(): void {
     const app = this.#app;
     if (app === undefined) return;
-    const { name, stage, region, bastion } = app;
+    const { name, stage, region, bastion, url } = app;
+    void this.#bridge.apply(isLocal(app) ? undefined : url);
     this.#credentials.keepOnly(app.functions.map((wanted) => wanted.name));
     const lookup = this.lookup(app);
     const key = this.#keys.current;
@@ -708,6 +709,7 @@ export class Daemon {
   /** What their settings say. @throws LivedevError */
   async #wayOfStubs(app: WantedApp): Promise<string> {
     if (isLocal(app)) return this.#bridge.address;
+    if (app.url !== undefined) return app.url.address;
     if (app.bastion !== undefined) {
       const { address, port } = await this.#tunnel.wayIn(this.#scope.signal);
       return `tls://${address}:${port}`;

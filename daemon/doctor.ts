@@ -38,7 +38,9 @@ export function diagnose(
       "error",
       "bridge",
       `No stub can connect since ${since}: ${bridge.down.reason}`,
-      "It is tried again by itself; `livedevd restart` gives the stubs another port.",
+      bridge.address.startsWith("tls://127.0.0.1:")
+        ? "It is tried again by itself; `livedevd restart` gives the stubs another port."
+        : "It is tried again by itself. Start what leads the address to the port that app()'s `url` names (docs/tunnel.md).",
     );
   }
 

@@ -17,6 +17,8 @@ export type WantedApp = {
   readonly endpoint?: string;
   /** The way of stubs to this machine, and of local code into the VPC. */
   readonly bastion?: WantedBastion;
+  /** The way of stubs to this machine, instead of a bastion's. */
+  readonly url?: WantedUrlWay;
   /** Folders, relative to the project, whose changes matter. */
   readonly watch: readonly string[];
   readonly functions: readonly WantedFunction[];
@@ -58,6 +60,16 @@ export type WantedBastion = {
     readonly first: number;
     readonly last: number;
   };
+};
+
+/**
+ * An address that the user has already. `tls://host:port` leads bytes as they are; `wss://…` ends TLS, and passes
+ * WebSockets on.
+ */
+export type WantedUrlWay = {
+  readonly address: string;
+  /** Of this machine's loopback, where it leads to. */
+  readonly port: number;
 };
 
 /** `retain`: buckets and databases stay. `retain-all`: everything stays. */

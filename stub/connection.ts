@@ -13,6 +13,7 @@ import {
   type Welcome,
 } from "../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../proto/version.ts";
+import { throughService } from "./sealed.ts";
 import { addressOf, type Settings } from "./settings.ts";
 
 export type Dialled =
@@ -72,19 +73,20 @@ export class Connection {
     settled(dialled: Dialled): void;
   }): void {
     const { settings } = options;
-    const { host } = addressOf(settings);
+    const address = addressOf(settings);
     let tls: TLSSocket | undefined;
     let saidHelloAt = 0;
     // ws hands these on to tls.connect(); its types know of the HTTP request's options only.
-    const tlsOptions: ConnectionOptions = {
+    const tlsOptions: ConnectionOptions & { createConnection?: unknown } = {
       minVersion: "TLSv1.3",
       // The key proves both ends to each other. A server that does not know it could still come with a certificate:
       // no authority is trusted, so that handshake fails, and the hello, which holds credentials, is never said.
       pskCallback: () => ({ identity: settings.keyId, psk: settings.key }),
       checkServerIdentity: () => undefined,
       ca: [],
+      ...(address.protocol === "wss:" && { createConnection: throughService(address, options.timeoutMs) }),
     };
-    const socket = new WebSocket(`wss://${host}/`, {
+    const socket = new WebSocket(`wss://${address.host}/`, {
       ...(tlsOptions as object),
       perMessageDeflate: false,
       maxPayload: MAX_FRAME_BYTES,

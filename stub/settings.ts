@@ -40,7 +40,7 @@ export function readSettings(file: URL): Settings {
   const { key, addresses, whenAway } = fields;
   if (typeof key !== "string" || !/^[0-9a-f]{64}$/i.test(key)) throw broken("has no key of 32 bytes in hex");
   if (!Array.isArray(addresses) || addresses.length === 0 || !addresses.every(isAddress)) {
-    throw broken("has no address of the form tls://host:port");
+    throw broken("has no address of the form tls://host:port or wss://…");
   }
   if (whenAway !== "error" && whenAway !== "deployed")
     throw broken('has whenAway other than "error" or "deployed"');
@@ -59,7 +59,8 @@ export function addressOf(settings: Settings): URL {
 function isAddress(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { address, match } = value as Record<string, unknown>;
-  return typeof match === "string" && typeof address === "string" && /^tls:\/\/[^/\s]+:\d+$/.test(address);
+  if (typeof match !== "string" || typeof address !== "string") return false;
+  return /^(?:tls:\/\/[^/\s]+:\d+|wss:\/\/\S+)$/.test(address) && URL.canParse(address);
 }
 
 const broken = (what: string) =>

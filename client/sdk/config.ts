@@ -45,6 +45,15 @@ export type App = {
       ports?: number | [number, number];
     };
   };
+  /**
+   * Instead of a bastion, an address of your own that leads stubs to this machine: a forwarder's or a tunnel service's.
+   * `tls://host:port` where bytes are passed on as they are, `wss://…` where TLS is ended on the way.
+   */
+  url?: {
+    address: string;
+    /** Of 127.0.0.1, where it leads to. */
+    port: number;
+  };
   /** `{ aws: { region, profile } }`. */
   providers?: Record<string, unknown>;
   version?: string;

@@ -1,6 +1,7 @@
 /** The bridge: stub connections in, invocations out. */
 import { setTimeout as wait } from "node:timers/promises";
 
+import type { WantedUrlWay } from "../../proto/app.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
 import { keyText, type Goodbye, type Hello } from "../../proto/frames.ts";
 import { BRIDGE_PROTOCOL } from "../../proto/version.ts";
@@ -16,6 +17,8 @@ import { refusalOf } from "./hello.ts";
 import { Session } from "./session.ts";
 import { Stillness } from "./stillness.ts";
 import { listen, type Listener, type StageKey } from "./listener.ts";
+import { listenSealed } from "./sealed.ts";
+import { UrlWay, type Door } from "./url.ts";
 
 export type { BridgeInvocation } from "./exchange.ts";
 export type { StageKey } from "./listener.ts";
@@ -79,6 +82,8 @@ export class Bridge {
   readonly #listeners = new Set<Listener>();
   #address = "";
   #down: BridgeDown | undefined;
+  #url: UrlWay | undefined;
+  #applying: Promise<void> = Promise.resolve();
 
   private constructor(options: BridgeOptions) {
     this.#options = options;
@@ -97,17 +102,39 @@ export class Bridge {
     bridge.#scope.defer(() => {
       for (const session of bridge.#sessions.values()) session.close(bridgeClosed());
     });
+    bridge.#scope.defer(async () => {
+      await bridge.#applying;
+      await bridge.#url?.[Symbol.asyncDispose]();
+    });
     return bridge;
   }
 
-  /** What a stub's settings carry. */
+  /** Of this machine's loopback. */
   get address(): string {
     return this.#address;
   }
 
   /** Nobody can connect; what is connected already is served. A silent stub is none of this: it is frozen. */
   get down(): BridgeDown | undefined {
-    return this.#down;
+    return this.#down ?? this.#url?.down;
+  }
+
+  /** The address of the user's own that leads here; undefined: none. Does nothing where all is as before. */
+  apply(url: WantedUrlWay | undefined): Promise<void> {
+    this.#applying = this.#applying.then(async () => {
+      if (this.#scope.closed || JSON.stringify(url) === JSON.stringify(this.#url?.wanted)) return;
+      await this.#url?.[Symbol.asyncDispose]();
+      this.#url = undefined;
+      if (url === undefined) return;
+      const sealed = url.address.startsWith("wss:");
+      this.#url = await UrlWay.open({
+        wanted: url,
+        listen: (port) => (sealed ? this.#listenSealed(port) : this.#listenToo(port)),
+        key: () => this.#options.keys()[0] as StageKey,
+        log: this.#log,
+      });
+    });
+    return this.#applying;
   }
 
   /** How many stubs are connected. */
@@ -149,6 +176,28 @@ export class Bridge {
     });
     this.#listeners.add(listener);
     return listener;
+  }
+
+  async #listenToo(port: number): Promise<Door> {
+    const listener = await this.#listen(port);
+    return {
+      lost: listener.lost,
+      close: async () => {
+        this.#listeners.delete(listener);
+        await listener.close();
+      },
+    };
+  }
+
+  #listenSealed(port: number): Promise<Door> {
+    const { host, maxConnections, onRefused } = this.#options;
+    return listenSealed({
+      host,
+      port,
+      maxConnections: maxConnections ?? MAX_CONNECTIONS,
+      take: (way) => [...this.#listeners].at(-1)?.take(way),
+      onRefused,
+    });
   }
 
   /** On the same port again, as soon as that goes: stubs have it in their settings. */

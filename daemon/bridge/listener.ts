@@ -4,6 +4,7 @@
  */
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 
 import { WebSocketServer } from "ws";
@@ -33,6 +34,8 @@ export type Listener = {
   readonly address: string;
   /** Resolves when nobody can connect any more, though it was not closed; who is connected stays so. */
   readonly lost: Promise<Error>;
+  /** A connection that came another way. */
+  take(way: Duplex): void;
   close(): Promise<void>;
 };
 
@@ -119,5 +122,10 @@ export async function listen(options: {
     clearTimeout(late);
     sockets.close();
   });
-  return { address: `tls://${options.host}:${port}`, lost: lost.promise, close: () => scope.close() };
+  return {
+    address: `tls://${options.host}:${port}`,
+    lost: lost.promise,
+    take: (way) => void server.emit("connection", way),
+    close: () => scope.close(),
+  };
 }

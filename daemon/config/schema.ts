@@ -6,6 +6,7 @@ import { z } from "zod";
 
 import { flag, notThis, text } from "./values.ts";
 import { bastion } from "./bastion.ts";
+import { url } from "./url.ts";
 
 const providerAws = z.looseObject({
   region: text("write a region's name").optional(),
@@ -25,6 +26,7 @@ export const appArgs = z.strictObject(
     removal: z.enum(["remove", "retain", "retain-all"]).default("retain"),
     protect: flag.default(false),
     bastion,
+    url,
     providers: z.looseObject({ aws: z.union([flag, z.string(), providerAws]).optional() }).default({}),
   },
   { error: notThis('write { name: "my-app", home: "local" }') },

@@ -133,9 +133,16 @@ function readApp(value: unknown, context: Omit<Context, "app">, notes: Notes): A
     for (const text of sentences(result.error, cut, "app()", appArgs)) notes.problem(text, undefined);
     return undefined;
   }
-  const { name, home, watch, endpoint, removal, protect, bastion, providers } = result.data;
+  const { name, home, watch, endpoint, removal, protect, bastion, url, providers } = result.data;
   for (const provider of Object.keys(providers)) {
     if (provider !== "aws") notes.warn(`app(): providers.${provider} is not carried out yet`);
+  }
+  if (bastion !== undefined && url !== undefined) {
+    notes.problem(
+      "app(): `bastion` and `url` are both ways of stubs to this machine; write one of them",
+      undefined,
+    );
+    return undefined;
   }
   const aws = isObject(providers.aws) ? providers.aws : {};
   for (const key of Object.keys(aws)) {
@@ -154,6 +161,7 @@ function readApp(value: unknown, context: Omit<Context, "app">, notes: Notes): A
     ...(profile !== undefined && { profile }),
     ...(endpoint !== undefined && { endpoint }),
     ...(bastion !== undefined && { bastion }),
+    ...(url !== undefined && { url }),
   };
 }
 

@@ -68,7 +68,7 @@ export const noWayForStubs = () =>
   new LivedevError(
     "bridge.noWay",
     "Stubs in AWS have no way to this machine: the bridge listens on loopback only.",
-    'Give app() a `bastion` (docs/tunnel.md), or use home: "local".',
+    'Give app() a `bastion` or a `url` (docs/tunnel.md), or use home: "local".',
   );
 
 export const environmentDiffers = (name: string, daemon: string | undefined, client: string | undefined) =>
@@ -236,6 +236,20 @@ export const bridgeCannotListen = (host: string, port: number, cause: Error) =>
     `The bridge cannot listen on ${host}:${port}: ${cause.message}.`,
     "Stubs connect to this port: end what else uses it, then run `livedevd restart`.",
     { cause },
+  );
+
+export const urlPortTaken = (port: number, holder: { pid: number; command: string } | undefined) =>
+  new LivedevError(
+    "bridge.urlPortTaken",
+    `Port ${port}, where app()'s \`url\` leads to, is taken by ${holder === undefined ? "a program of another user" : `${holder.command || "a program"} (pid ${holder.pid})`}.`,
+    "End that program: the port is looked at again by itself.",
+  );
+
+export const urlLeadsElsewhere = (address: string, reason: string) =>
+  new LivedevError(
+    "bridge.urlLeadsElsewhere",
+    `${address} does not lead to this daemon: ${reason}.`,
+    "Start what forwards it to the port that app()'s `url` names (docs/tunnel.md).",
   );
 
 export const bridgeProofWrong = () =>

@@ -7,7 +7,6 @@
  *              └── the next one ◄───┘ for a while the same again, then another developer has it
  */
 import { connect as connectSocket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import { setTimeout as wait } from "node:timers/promises";
 
 import { untilAborted } from "../lib/abort.ts";
@@ -19,6 +18,7 @@ import {
   wayInBlocked,
   wayInRefused,
 } from "../lib/errors.ts";
+import { handshake } from "../lib/handshake.ts";
 import { ChannelError, type ClientChannel, type Ssh } from "./ssh.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -134,21 +134,7 @@ async function greets(
     return error as Error;
   }
   try {
-    await untilAborted(
-      new Promise<void>((resolve, reject) => {
-        const socket = connectTls({
-          socket: channel,
-          minVersion: "TLSv1.3",
-          ca: [],
-          pskCallback: () => ({ identity: keyId, psk: key }),
-          checkServerIdentity: () => undefined,
-        });
-        socket.once("secureConnect", resolve);
-        socket.once("error", reject);
-        socket.once("close", () => reject(new Error("the connection was closed")));
-      }),
-      AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]),
-    );
+    await handshake(channel, { keyId, key }, AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]));
     return true;
   } catch (error) {
     signal.throwIfAborted();

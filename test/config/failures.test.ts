@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
-import { bad, config, FIRST, load, project } from "./support.ts";
+import { bad, config, FIRST, good, load, project } from "./support.ts";
 
 const failing = async (test: Test, text: string, options = {}) =>
   bad(await load(test, { "livedev.config.ts": text }, options));
@@ -213,4 +213,17 @@ void t.test("each mistake is one line, in the order of the config", async (t) =>
     error.message,
     /:5: aws\.Function "A": handler .*\n.*:5: aws\.Function "A": timeout .*\n.*:6: aws\.Function "B": handler is missing/,
   );
+});
+
+void t.test("the ways of stubs: an address of one's own, its form, and not beside a bastion", async (t) => {
+  const app = (way: string) => `{ name: "shop", home: "aws", ${way} }`;
+  const url = { address: "wss://shop.example.com/of/ann", port: 7400 };
+  const loaded = await load(t, { "livedev.config.ts": config("", app(`url: ${JSON.stringify(url)}`)) });
+  t.strictSame(good(loaded).app.url, url);
+  for (const address of ["http://x", "tls://x", "tls://x:1/path", "wss://", "wss://me:secret@x/", "x:1"]) {
+    const { message } = await failing(t, config("", app(`url: { address: "${address}", port: 1 }`)));
+    t.match(message, /url\.address is .*; write "tls:\/\/host:port" or "wss:\/\/host\/path"/, address);
+  }
+  const both = app(`url: ${JSON.stringify(url)}, bastion: { host: "b" }`);
+  t.match((await failing(t, config("", both))).message, /both ways of stubs.*write one of them/);
 });
