@@ -7,6 +7,7 @@ import type { LivedevEvent } from "../../proto/events.ts";
 import type { WentLive } from "./live.ts";
 import { inert, paint, type Style } from "./output.ts";
 import { buildErrorText } from "./status.ts";
+import { tunnelLines } from "./tunnel-events.ts";
 import { duration } from "./time.ts";
 
 const COLOURS: readonly Style[] = ["cyan", "yellow", "green", "magenta", "blue"];
@@ -83,17 +84,11 @@ export class Mono {
       case "deploy.failed":
       case "stage.lost":
         return [OURS, [paint("red", inert(event.message))]];
-      case "tunnel.connected": {
-        const where = event.address === undefined ? "" : `; stubs reach it at ${event.address}`;
-        const up = `the tunnel to ${event.host} is ${paint("green", "up")}${where}`;
-        return [OURS, [up, ...(event.problem === undefined ? [] : [paint("red", inert(event.problem))])]];
-      }
+      case "tunnel.connected":
       case "tunnel.lost":
-        return [OURS, [paint("yellow", `the tunnel to ${event.host} is lost: ${inert(event.reason)}`)]];
       case "tunnel.failed":
-        return [OURS, [paint("red", inert(event.message))]];
       case "tunnel.portTaken":
-        return [OURS, [paint("yellow", `${event.name}'s port ${event.port} is taken by ${inert(event.by)}`)]];
+        return [OURS, tunnelLines(event)];
       case "daemon.started":
         return [OURS, [`livedevd ${event.version} runs, pid ${event.pid}`]];
       case "daemon.stopped":

@@ -4,11 +4,12 @@ import type { Command } from "commander";
 
 import type { RpcResult } from "../../proto/rpc.ts";
 
-import { connect } from "../connect.ts";
+import { connect, type LivedevClient } from "../connect.ts";
 import { printEither, type Cli, type Common } from "./cli.ts";
 import { EXIT } from "./exit.ts";
 import { hasColours, inert, paint, print, printJson, table } from "./output.ts";
 import { clock, duration } from "./time.ts";
+import { isTunnelEvent, TUNNEL_EVENTS, tunnelLines } from "./tunnel-events.ts";
 import { tunnelRunCommand } from "./tunnel-run.ts";
 
 type Status = RpcResult<"tunnel.status">;
@@ -16,6 +17,7 @@ type Up = Exclude<Status, { state: "off" }>;
 type Options = Common & { readonly watch?: boolean };
 
 const EVERY_MS = 1_000;
+const STORY_LINES = 6;
 
 export function tunnelCommand(cli: Cli): Command {
   const tunnel = cli.bare(
@@ -48,10 +50,11 @@ function statusCommand(cli: Cli): Command {
           printEither(options.json, status, () => statusText(status));
           return status.state === "off" || status.state === "up" ? EXIT.done : EXIT.failed;
         }
+        const story = new Story(client);
         let before: Status | undefined;
         while (!cli.signal.aborted) {
           if (options.json === true) printJson(status);
-          else draw(statusText(status, before));
+          else draw([statusText(status, before), ...(await story.lines())].join("\n"));
           before = status;
           await wait(EVERY_MS, undefined, { signal: cli.signal }).catch(() => {});
           if (cli.signal.aborted) break;
@@ -60,6 +63,34 @@ function statusCommand(cli: Cli): Command {
         return EXIT.done;
       }),
     );
+}
+
+/** What became of the tunnel, by history: the last of it. */
+class Story {
+  readonly #client: LivedevClient;
+  #after = 0;
+  #lines: string[] = [];
+
+  constructor(client: LivedevClient) {
+    this.#client = client;
+  }
+
+  async lines(): Promise<readonly string[]> {
+    const limit = 1_000;
+    let more: number;
+    do {
+      const asked = { after: this.#after, limit, types: [...TUNNEL_EVENTS] };
+      const { events } = await this.#client.call("event.list", asked);
+      for (const { seq, at, event } of events) {
+        this.#after = seq;
+        if (isTunnelEvent(event))
+          this.#lines.push(`  ${paint("dim", clock(at))} ${tunnelLines(event).join(" ")}`);
+      }
+      this.#lines = this.#lines.slice(-STORY_LINES);
+      more = events.length;
+    } while (more === limit);
+    return this.#lines;
+  }
 }
 
 /** In its place on a terminal; one behind the other in a pipe. */

@@ -8,9 +8,14 @@ import t, { type Test } from "tap";
 
 import { deferred } from "../../daemon/lib/scope.ts";
 import { FRAME_CODES } from "../../proto/frames.ts";
-import { counted } from "../support/counts.ts";
-import { type Cut, FrameProxy, PHASES } from "../support/frame-proxy.ts";
+import { hopsTo } from "../../daemon/tunnel/hops.ts";
+import { openWayIn } from "../../daemon/tunnel/inward.ts";
+import { Ssh } from "../../daemon/tunnel/ssh.ts";
+import { Traffic } from "../../daemon/tunnel/traffic.ts";
+import { counted, times } from "../support/counts.ts";
+import { type Cut, FrameProxy, type Phase, PHASES } from "../support/frame-proxy.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
+import { Sshd, sshdMissing } from "../tunnel/sshd.ts";
 import { KEY, KEY_ID, ok, openBridge, portOf, streamed, StubProcess } from "../support/stub.ts";
 
 /** How an invocation goes that has frames of these types. */
@@ -33,9 +38,11 @@ const FRAMES: readonly (Pick<Cut, "type" | "to"> & { readonly way: Way })[] = [
   { type: "goodbye", to: "stub", way: "goodbye" },
 ];
 
-const total = { cuts: 0, sent: 0, answered: 0, executed: 0, refused: 0, cancelled: 0 };
+const none = () => ({ cuts: 0, sent: 0, answered: 0, executed: 0, refused: 0, cancelled: 0 });
+let total = none();
 
-async function open(functionName: string) {
+/** `by`: another port that leads to the bridge's. */
+async function open(functionName: string, by = (port: number) => Promise.resolve(port)) {
   const runtime = await TestRuntimeApi.open();
   const gone = deferred<string>();
   const rig = { cutAll: () => {}, gone };
@@ -58,7 +65,7 @@ async function open(functionName: string) {
       });
     },
   });
-  const proxy = await FrameProxy.open({ target: portOf(bridge), key: KEY, keyId: KEY_ID });
+  const proxy = await FrameProxy.open({ target: await by(portOf(bridge)), key: KEY, keyId: KEY_ID });
   rig.cutAll = () => proxy.cutAll();
   const stub = new StubProcess({
     runtimeApi: runtime.address,
@@ -109,30 +116,67 @@ async function round(t: Test, made: Awaited<ReturnType<typeof open>>, cut: Cut, 
   t.equal(proxy.cut, undefined, `${name}: the cut was made`);
 }
 
-t.test("cut at every type of frame, both ways, at three moments: run once, answered once", async (t) => {
-  t.same(
-    new Set(FRAMES.map(({ type }) => type)),
-    new Set(Object.keys(FRAME_CODES)),
-    "every type of frame is there",
-  );
-  await using made = await open("api");
+async function everyFrame(
+  t: Test,
+  phases: readonly Phase[],
+  where: string,
+  by?: (port: number) => Promise<number>,
+): Promise<void> {
+  total = none();
+  await using made = await open("api", by);
   for (const { way, ...frame } of FRAMES) {
     if (way === "refuse") continue;
-    for (const phase of PHASES) await round(t, made, { ...frame, phase }, way);
+    for (const phase of phases) await round(t, made, { ...frame, phase }, way);
   }
   t.equal(made.runtime.strays, 0, "nothing is answered twice");
   await made.runtime.invoke('"answer"');
   t.equal(made.bridge.sandboxes, 1);
-  for (const phase of PHASES) {
-    await using stranger = await open("stranger");
+  for (const phase of phases) {
+    await using stranger = await open("stranger", by);
     await round(t, stranger, { type: "refuse", to: "stub", phase }, "refuse");
     t.equal(stranger.runtime.strays, 0);
   }
   const { cuts, sent, answered, executed, refused, cancelled } = total;
   counted(
     t,
-    `${cuts} cuts: ${sent} sent, ${answered} answered (${cancelled} to callers that left), ${executed} executed, ${refused} refused`,
+    `${cuts} cuts${where}: ${sent} sent, ${answered} answered (${cancelled} to callers that left), ${executed} executed, ${refused} refused`,
   );
   t.equal(answered, sent);
   t.equal(executed, sent - refused);
+}
+
+t.test("cut at every type of frame, both ways, at three moments: run once, answered once", async (t) => {
+  t.same(
+    new Set(FRAMES.map(({ type }) => type)),
+    new Set(Object.keys(FRAME_CODES)),
+    "every type of frame is there",
+  );
+  await everyFrame(t, PHASES, "");
+});
+
+t.test("and so where the way is an SSH connection", { skip: sshdMissing }, async (t) => {
+  await using sshd = await Sshd.open();
+  const machine = sshd.machine({ known_hosts: sshd.known() });
+  const bastion = {
+    host: "127.0.0.1",
+    port: sshd.port,
+    user: sshd.user,
+    key: sshd.file("id"),
+    ranges: [],
+    names: [],
+  };
+  const over = new AbortController();
+  const hops = hopsTo({ ...bastion, listen: { first: 7470, last: 7499 } }, machine);
+  await using ssh = await Ssh.open(hops, over.signal);
+  const key = { keyId: KEY_ID, key: Buffer.from(KEY, "hex") };
+  const ports = { first: 7470, last: 7499, seed: 0 };
+  await everyFrame(
+    t,
+    times(3, 1) === 3 ? PHASES : ["unacked"],
+    " of connections by SSH",
+    async (bridgePort) => {
+      const settings = { ...ports, ...key, bridgePort };
+      return (await openWayIn(ssh, settings, "127.0.0.1", new Traffic(), over.signal)).port;
+    },
+  );
 });

@@ -3,11 +3,13 @@
  * and only the bastion reaches them.
  */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 
 import t from "tap";
 
@@ -20,7 +22,7 @@ import {
   PSQL,
   redisMissing,
 } from "../support/parts.ts";
-import { INSIDE, LAPTOP, Net, netMissing } from "./net.ts";
+import { BASTION_INSIDE, INSIDE, LAPTOP, Net, netMissing } from "./net.ts";
 import { certificate, Laptop, startMariaDb, startPostgres, startRedis } from "./rig.ts";
 
 const skip =
@@ -348,3 +350,68 @@ t.test("the VPC from here", { skip }, async (t) => {
   );
   t.ok(outward.opened > 40 && outward.bytesIn > 20_000_000);
 });
+
+const PROBE = `
+import { connect } from "node:net";
+const socket = connect(5432, "db.corp.internal", () => socket.write("x".repeat(300_000)));
+socket.on("error", ({ message }) => console.log("failed: " + message));
+socket.on("data", (text) => console.log("answered: " + text));
+`;
+
+t.test(
+  "dev commands reach the VPC, too; who watches the tunnel sees what goes through it, and what became of it",
+  { skip: netMissing },
+  async (t) => {
+    await using net = await Net.open();
+    const server = await net.listen("inside", INSIDE, 5432);
+    server.on("connection", (socket) => {
+      let got = 0;
+      socket.on("error", () => {});
+      socket.on("data", (bytes) => {
+        got += bytes.length;
+        if (got === 300_000) socket.write(`to ${socket.remoteAddress}`);
+      });
+    });
+    t.teardown(() => server.close());
+    await using laptop = Laptop.open(net, {
+      local: true,
+      bastion: { names: ["*.corp.internal"] },
+      run: `new DevCommand("Probe", { dev: { command: "node probe.mjs", autostart: false } });`,
+      files: { "probe.mjs": PROBE },
+    });
+    const { rig } = laptop;
+    await rig.start();
+    const watch = rig.spawn("livedev.js", ["tunnel", "status", "--watch"]);
+    let shown = "";
+    watch.stdout?.setEncoding("utf8").on("data", (text: string) => (shown += text));
+    const shows = async (what: RegExp): Promise<void> => {
+      while (!what.test(shown)) await once(watch.stdout as Readable, "data");
+      t.match(shown, what);
+    };
+    await shows(/the tunnel to 203\.0\.113\.10 is up/);
+    await shows(/outward +0 +0 /);
+
+    await using client = await rig.connect();
+    await client.call("process.start", { name: "Probe" });
+    let said = "";
+    for (let after = 0; !/answered|failed/.test(said);) {
+      const { cursor, text } = await client.call("process.output", { name: "Probe", after, waitMs: 5_000 });
+      said += text;
+      after = cursor;
+    }
+    t.match(said, `answered: to ${BASTION_INSIDE}`);
+    await shows(/outward +1 +1 +\d+ B [^\n]* 300\.0 KB/);
+    await client.call("process.stop", { name: "Probe" });
+    await shows(/outward +0 +1 /);
+
+    await net.stopSshd();
+    await shows(/the tunnel to 203\.0\.113\.10 is lost/);
+    shown = "";
+    await net.startSshd();
+    await shows(/203\.0\.113\.10: up since[^]*is lost[^]*is up/);
+    watch.kill("SIGINT");
+    await once(watch, "exit");
+    const exceptions = /but for dns\.resolve\* of private names, UDP, IPv6, and add-ons/;
+    t.match((await rig.livedev("doctor")).stdout, exceptions, "what does not reach it is said");
+  },
+);

@@ -22,12 +22,14 @@ import { BASTION, BASTION_INSIDE, INSIDE, Net, RANGE } from "./net.ts";
 
 export type BastionConfig = Record<string, unknown>;
 
+/** Nobody answers at the endpoint, and nobody is asked: the stubs are put in place by the test. */
+const NOWHERE = { home: "aws", endpoint: "http://127.0.0.1:9" };
+
 /** `more` is code that stands in run(). */
-export const config = (bastion: BastionConfig, more = "") => `
-import { $config, aws, Linkable } from "livedev";
+const config = (bastion: BastionConfig, more = "", home: object = NOWHERE) => `
+import { $config, aws, DevCommand, Linkable } from "livedev";
 export default $config({
-  // Nobody answers at the endpoint, and nobody is asked: the stubs are put in place by the test.
-  app: () => ({ name: "far", home: "aws", region: "us-east-1", endpoint: "http://127.0.0.1:9", bastion: ${JSON.stringify(bastion)} }),
+  app: () => (${JSON.stringify({ name: "far", region: "us-east-1", ...home, bastion })}),
   async run() {
     ${more}
   },
@@ -48,9 +50,15 @@ export class Laptop implements AsyncDisposable {
   /** Whose home knows the bastion, and has the key of `who`. */
   static open(
     net: Net,
-    options: { who?: string; bastion?: BastionConfig; run?: string; files?: Record<string, string> } = {},
+    options: {
+      who?: string;
+      bastion?: BastionConfig;
+      run?: string;
+      files?: Record<string, string>;
+      local?: boolean;
+    } = {},
   ): Laptop {
-    const { who = "ann", run = "" } = options;
+    const { who = "ann", run = "", local = false } = options;
     const rig = Rig.open({ files: options.files ?? {} });
     rig.within = net.inside("laptop");
     const bastion = {
@@ -64,7 +72,7 @@ export class Laptop implements AsyncDisposable {
     const laptop = new Laptop(net, rig, bastion);
     mkdirSync(join(rig.root, "home", ".ssh"), { mode: 0o700 });
     laptop.knows(net.knownHost());
-    rig.save("livedev.config.ts", config(bastion, run));
+    rig.save("livedev.config.ts", config(bastion, run, local ? { home: "local" } : NOWHERE));
     return laptop;
   }
 
@@ -106,22 +114,28 @@ export class FarStub implements AsyncDisposable {
   }
 
   /** It is told what a deployment would tell it: where the daemon says that stubs reach it. */
-  static async open({ net, rig }: Laptop, functionName: string): Promise<FarStub> {
+  static async open(
+    { net, rig }: Laptop,
+    functionName: string,
+    {
+      place = "inside",
+    }: { /** On the laptop it goes to the bridge itself. */ place?: "inside" | "laptop" } = {},
+  ): Promise<FarStub> {
     await using client = await rig.connect();
     const { bridge, app, stage } = await client.call("daemon.status", {});
     const { key, keyId } = await loadStageKey(join(rig.project, ".livedev", stage));
-    const runtime = await TestRuntimeApi.open(await net.listen("inside"));
+    const runtime = await TestRuntimeApi.open(await net.listen(place));
     const stub = new StubProcess({
       runtimeApi: runtime.address,
       port: 0,
-      within: net.inside("inside"),
+      within: net.inside(place),
       settings: {
         app,
         stage,
         functionName,
         key: Buffer.from(key).toString("hex"),
         keyId,
-        addresses: [{ address: bridge.address, match: "*" }],
+        addresses: [{ address: place === "inside" ? bridge.address : bridgeOf(rig), match: "*" }],
       },
     });
     await runtime.polled();
@@ -132,6 +146,12 @@ export class FarStub implements AsyncDisposable {
     await this.process[Symbol.asyncDispose]();
     await this.runtime[Symbol.asyncDispose]();
   }
+}
+
+/** The bridge's own port, which `state.json` keeps. */
+function bridgeOf(rig: Rig): string {
+  const { bridgePort } = JSON.parse(rig.read(`.livedev/${rig.stage}/state.json`)) as { bridgePort: number };
+  return `tls://127.0.0.1:${bridgePort}`;
 }
 
 /** The next of this type; those that were there when asked do not count. */
