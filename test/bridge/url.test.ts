@@ -16,6 +16,8 @@ import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { ok, openBridge, streamed, StubProcess } from "../support/stub.ts";
 import { TlsService } from "../support/tls-service.ts";
 
+t.setTimeout(120_000);
+
 const SECRET = "planted, and nobody else's";
 const STREAM = JSON.stringify("stream");
 
