@@ -11,7 +11,7 @@ import { isInterrupt, LivedevError, messageOf, opening, otherVersion, usage } fr
 import { VERSION } from "../programs.ts";
 import { complete } from "./complete.ts";
 import { EXIT, type Exit } from "./exit.ts";
-import { note, paint, print, printJson, quietOnClosedPipe } from "./output.ts";
+import { note, paint, print, printJson, quietOnClosedPipe, written } from "./output.ts";
 
 /** What every command understands. */
 export type Common = {
@@ -94,14 +94,14 @@ export class Cli {
     if (argv[0] === "__complete") {
       // A shell is in the middle of drawing a line: nothing but words may reach it.
       process.stdout.write(await complete(program, argv.slice(1)).catch(() => ""));
-      process.exit(EXIT.done);
+      return exit(EXIT.done);
     }
     try {
       await program.parseAsync(argv, { from: "user" });
       // A stream that Ctrl-C ended was interrupted too.
-      process.exit(this.interrupted ? EXIT.interrupted : this.#exit);
+      return await exit(this.interrupted ? EXIT.interrupted : this.#exit);
     } catch (error) {
-      process.exit(this.#report(error, argv.includes("--json")));
+      return exit(this.#report(error, argv.includes("--json")));
     }
   }
 
@@ -129,6 +129,12 @@ export class Cli {
     else printError(error);
     return exitOf(error);
   }
+}
+
+/** Once everything is out: a pipe takes 64 KiB at a time, and what waits for it would be lost. */
+async function exit(code: number): Promise<never> {
+  await Promise.all([written(process.stdout), written(process.stderr)]);
+  process.exit(code);
 }
 
 /** One or two sentences and what to do next; a bug keeps its stack. */

@@ -50,6 +50,10 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Settles when all that was written to it is out, or nobody reads any more. */
+export const written = (stream: Stream): Promise<void> =>
+  new Promise((resolve) => stream.write("", () => resolve()));
+
 /** What is said beside it. */
 export function note(text: string): void {
   process.stderr.write(`${text}\n`);

@@ -132,6 +132,8 @@ t.test("300 MB flow through worker, daemon and stub in bounded memory; a torn st
   t.match(history.answer?.text, /^livedev .*… \(cut: 1048576 of 5242880 bytes are kept\)$/);
   const shown = await rig.livedev("history", String(id));
   t.match(shown.stdout, /5242880 bytes/);
+  // Through a pipe, to its last line.
+  t.match(shown.stdout, /cut: 1048576 of 5242880 bytes are kept/);
 });
 
 t.test(
