@@ -1,166 +1,210 @@
-/** F29 in AWS: a kill -9 after each call of a real deployment, with a bucket and a stack beside the function. */
+/**
+ * F29 in AWS: a kill -9 after each call of a real deployment that changes something, and after each entry of the
+ * journal, with a bucket and a stack beside the function. Two motos side by side, each with a stage of its own, take
+ * one moment after the other; a story's end is the next one's beginning, so that nothing is deployed only to begin.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
-import { counted } from "../support/counts.ts";
 import type { WantedApp } from "../../proto/app.ts";
+import { counted, times } from "../support/counts.ts";
 import type { ChildOrder } from "./child.ts";
-import { Killed, tried } from "./killed.ts";
+import { Killed, tried, type Moment } from "./killed.ts";
 import { Moto, motoMissing } from "./moto.ts";
 import { openDeploy, wantedApp, wantedBucket, wantedFunction, wantedStack, type DeployPlace } from "./rig.ts";
 import { TRIGGERS } from "./triggers.ts";
 
-// With LIVEDEV_KILL_STEPS=all some three hundred deployments, each in a process of its own.
-t.setTimeout(1_800_000);
+const RELEASE = { mode: "release" } as const;
+const URL = { authorization: "none" } as const;
+
+const shop = ({ memoryMb = 256, versioning = false, minutes = 5 } = {}): WantedApp =>
+  wantedApp(
+    { stage: "k" },
+    [wantedFunction("Api", { url: URL, memoryMb, tags: { team: "a" }, whenAway: "deployed" })],
+    {
+      home: "aws",
+      removal: "remove",
+      buckets: [wantedBucket("Files", { versioning })],
+      stacks: [
+        wantedStack("Triggers", TRIGGERS, {
+          Arn: { "livedev:output": [{ ref: "Api.arn" }] },
+          Rate: `rate(${minutes} minutes)`,
+        }),
+      ],
+    },
+  );
+
+const FIRST = shop();
+const CHANGED = shop({ memoryMb: 512, versioning: true, minutes: 7 });
+
+type Order = Omit<ChildOrder, "killAt" | "looks" | "place">;
+const DEPLOYS: Order = { app: FIRST, mode: "release" };
+const CHANGES: Order = { app: CHANGED, mode: "release" };
+const GOES_LIVE: Order = { app: FIRST, mode: "dev" };
+const REMOVES: Order = { app: null };
+
+/** One stage in a moto of its own, with nothing of it to begin with. */
+class Lane {
+  readonly #moto: Moto;
+  readonly #killed: Killed;
+  readonly #place: DeployPlace;
+  /** What moto holds when nothing is deployed. */
+  #nothing: unknown;
+
+  private constructor(moto: Moto, killed: Killed) {
+    this.#moto = moto;
+    this.#killed = killed;
+    const { dir, serving } = moto;
+    mkdirSync(join(dir, "src"), { recursive: true });
+    writeFileSync(join(dir, "package.json"), `{ "type": "module" }`);
+    const journalFile = join(dir, "journal.db");
+    this.#place = { serving, app: "shop", stage: "k", journalFile, project: dir, cloudFormation: true };
+  }
+
+  static async open(t: Test, killed: Killed): Promise<Lane> {
+    // What throttling does is tried elsewhere.
+    const lane = new Lane(await Moto.open(t, { callsPerSecond: Number.POSITIVE_INFINITY }), killed);
+    // A service of moto's is there once it was asked something.
+    await lane.apply(FIRST);
+    await lane.remove();
+    lane.#nothing = await lane.#moto.dump();
+    return lane;
+  }
+
+  /** The moments of it, from its beginning to its end. */
+  whole(order: Order): Promise<string[]> {
+    return this.#killed.whole({ place: this.#place, ...order });
+  }
+
+  killedAt({ killAt }: Moment, order: Order): Promise<boolean> {
+    return this.#killed.killedAt(killAt, { place: this.#place, ...order });
+  }
+
+  /** The handler as it is deployed with the app. */
+  code(wanted: WantedApp): void {
+    const file = join(this.#moto.dir, "src", "index.js");
+    writeFileSync(file, `export const handler = async () => ${wanted === FIRST ? 1 : 2};`);
+  }
+
+  async apply(wanted: WantedApp): Promise<void> {
+    this.code(wanted);
+    const rig = await openDeploy(this.#place);
+    await rig.deploy.apply(wanted, RELEASE);
+    await rig.close();
+  }
+
+  /** What is left to do. */
+  async plan(wanted: WantedApp): Promise<readonly unknown[]> {
+    const rig = await openDeploy(this.#place);
+    const { steps } = await rig.deploy.plan(wanted, RELEASE);
+    await rig.close();
+    return steps;
+  }
+
+  async remove(): Promise<void> {
+    const rig = await openDeploy(this.#place);
+    await rig.deploy.remove({ name: "shop", stage: "k", functions: [], removal: "remove" });
+    await rig.close();
+  }
+
+  /** What is left of the stage after it was removed. */
+  async left(): Promise<{ readonly found: unknown; readonly wanted: unknown }> {
+    return { found: await this.#moto.dump(), wanted: this.#nothing };
+  }
+}
+
+// All of them in full; a few, spread from the first to the last, where tests are to be quick.
+const SOME = times(Number.POSITIVE_INFINITY, 4);
+t.setTimeout(600_000);
 if (motoMissing !== false) t.plan(0, motoMissing);
 else {
-  // What throttling does is tried elsewhere.
-  const moto = await Moto.open(t, { callsPerSecond: Number.POSITIVE_INFINITY });
   const killed = Killed.open(t);
-  const URL = { authorization: "none" } as const;
-  let stages = 0;
+  const lanes = await Promise.all([Lane.open(t, killed), Lane.open(t, killed)]);
+  const [first] = lanes;
+  let count = 0;
 
-  const nextPlace = (): DeployPlace => {
-    const stage = `k${(stages += 1)}`;
-    const project = join(moto.dir, stage);
-    mkdirSync(join(project, "src"), { recursive: true });
-    writeFileSync(join(project, "package.json"), `{ "type": "module" }`);
-    writeFileSync(join(project, "src/index.js"), "export const handler = async () => 1;");
-    const journalFile = join(moto.dir, `journal-${stage}.db`);
-    return { serving: moto.serving, app: "shop", stage, journalFile, project, cloudFormation: true };
-  };
-
-  const shop = (place: DeployPlace, { memoryMb = 256, versioning = false, minutes = 5 } = {}): WantedApp =>
-    wantedApp(
-      place,
-      [wantedFunction("Api", { url: URL, memoryMb, tags: { team: "a" }, whenAway: "deployed" })],
-      {
-        home: "aws",
-        removal: "remove",
-        buckets: [wantedBucket("Files", { versioning })],
-        stacks: [
-          wantedStack("Triggers", TRIGGERS, {
-            Arn: { "livedev:output": [{ ref: "Api.arn" }] },
-            Rate: `rate(${minutes} minutes)`,
-          }),
-        ],
-      },
-    );
-
-  const deployed = async (place: DeployPlace, app: WantedApp) => {
-    const rig = await openDeploy(place);
-    await rig.deploy.apply(app, { mode: "release" });
-    await rig.close();
-  };
-
-  /** What stands in moto of any stage. A service of moto's is there once it was asked something. */
-  const nothing = async () => {
-    const place = nextPlace();
-    const app = shop(place);
-    await deployed(place, app);
-    const rig = await openDeploy(place);
-    await rig.deploy.remove(app);
-    await rig.close();
-    return moto.dump();
-  };
-
-  /** `begin`, then a process that is killed at each moment in turn, then `after`, then the stage is removed. */
-  const killEverywhere = async (
+  /** Each moment in one of the lanes. */
+  const inLanes = async (
     t: Test,
-    story: {
-      readonly begin: (place: DeployPlace) => Promise<Omit<ChildOrder, "killAt" | "looks" | "place">>;
-      readonly after: (place: DeployPlace) => WantedApp | undefined;
-      readonly atLeast: number;
-      readonly usually?: number;
-    },
+    what: string,
+    moments: readonly string[],
+    atLeast: number,
+    work: (lane: Lane, moment: Moment) => Promise<void>,
   ) => {
-    const before = await nothing();
-    const prepare = async () => {
-      const place = nextPlace();
-      return { place, ...(await story.begin(place)) };
-    };
-    const whole = await prepare();
-    const moments = await killed.whole(whole);
-    await removed(t, "not killed", whole.place, before);
-    t.ok(moments.length >= story.atLeast, `${moments.length} moments`);
-    const picked = tried(moments, story.usually ?? 4);
-    counted(t, `deploy on moto: killed at ${picked.length} of ${moments.length} moments`);
-    for (const { name, killAt } of picked) {
-      const order = await prepare();
-      t.ok(await killed.killedAt(killAt, order), `${name} (${killAt})`);
-      const wanted = story.after(order.place);
-      if (wanted !== undefined) {
-        const rig = await openDeploy(order.place);
-        await rig.deploy.apply(wanted, { mode: "release" });
-        t.same(
-          (await rig.deploy.plan(wanted, { mode: "release" })).steps,
-          [],
-          `${name}: it comes to its end`,
-        );
-        await rig.close();
-      }
-      await removed(t, name, order.place, before);
-    }
+    t.ok(moments.length >= atLeast, `${moments.length} moments`);
+    const left = tried(moments, SOME);
+    count += left.length;
+    counted(t, `${what} on moto: killed at ${left.length} of ${moments.length} moments`);
+    await Promise.all(
+      lanes.map(async (lane) => {
+        for (let one = left.shift(); one !== undefined; one = left.shift()) await work(lane, one);
+      }),
+    );
   };
 
-  const removed = async (t: Test, moment: string, place: DeployPlace, before: unknown) => {
-    const rig = await openDeploy(place);
-    await rig.deploy.remove({ name: "shop", stage: place.stage, functions: [], removal: "remove" });
-    await rig.close();
-    t.same(await moto.dump(), before, `${moment}: and nothing of it is left`);
+  const gone = async (t: Test, lane: Lane, moment: string) => {
+    const { found, wanted } = await lane.left();
+    t.same(found, wanted, `${moment}: nothing of it is left`);
   };
 
-  void t.test("killed while it deploys, the next deployment adopts what is there", (t) =>
-    killEverywhere(t, {
-      begin: async (place) => ({ app: shop(place), mode: "release" }),
-      after: (place) => shop(place),
-      atLeast: 35,
-    }),
-  );
+  const deploying = await first.whole(DEPLOYS);
+  const removing = await first.whole(REMOVES);
+
+  void t.test("killed while it deploys, the next deployment adopts what is there", async (t) => {
+    // What stands then is removed, by one that is killed as well as long as there are moments of that.
+    const removals = tried(removing, SOME);
+    counted(t, `removal on moto: killed at ${removals.length} of ${removing.length} moments`);
+    count += removals.length;
+    t.ok(removing.length >= 12, `${removing.length} moments of a removal`);
+    await inLanes(t, "deployment", deploying, 35, async (lane, moment) => {
+      t.ok(await lane.killedAt(moment, DEPLOYS), `${moment.name} (${moment.killAt})`);
+      await lane.apply(FIRST);
+      t.same(await lane.plan(FIRST), [], `${moment.name}: it comes to its end`);
+      const removal = removals.shift();
+      if (removal !== undefined) t.ok(await lane.killedAt(removal, REMOVES), `removed: ${removal.name}`);
+      await lane.remove();
+      await gone(t, lane, removal?.name ?? moment.name);
+    });
+    t.same(removals, [], "removals killed at all of their moments, too");
+  });
 
   void t.test("killed while it deploys, it can be removed at once", (t) =>
-    killEverywhere(t, {
-      begin: async (place) => ({ app: shop(place), mode: "release" }),
-      after: () => undefined,
-      atLeast: 35,
-      // The quickest way to see what is left behind.
-      usually: Number.POSITIVE_INFINITY,
+    inLanes(t, "deployment, then removal,", deploying, 35, async (lane, moment) => {
+      t.ok(await lane.killedAt(moment, DEPLOYS), `${moment.name} (${moment.killAt})`);
+      await lane.remove();
+      await gone(t, lane, moment.name);
     }),
   );
 
-  void t.test("killed while it changes what is deployed, the next deployment goes on", (t) =>
-    killEverywhere(t, {
-      begin: async (place) => {
-        await deployed(place, shop(place));
-        writeFileSync(join(place.project ?? "", "src/index.js"), "export const handler = async () => 2;");
-        return { app: shop(place, { memoryMb: 512, versioning: true, minutes: 7 }), mode: "release" };
-      },
-      after: (place) => shop(place, { memoryMb: 512, versioning: true, minutes: 7 }),
-      atLeast: 25,
-    }),
-  );
+  void t.test("killed while it changes what is deployed, the next deployment goes on", async (t) => {
+    for (const lane of lanes) await lane.apply(FIRST);
+    first.code(CHANGED);
+    const moments = await first.whole(CHANGES);
+    await first.apply(FIRST);
+    await inLanes(t, "change", moments, 25, async (lane, moment) => {
+      lane.code(CHANGED);
+      t.ok(await lane.killedAt(moment, CHANGES), `${moment.name} (${moment.killAt})`);
+      await lane.apply(CHANGED);
+      t.same(await lane.plan(CHANGED), [], `${moment.name}: it comes to its end`);
+      await lane.apply(FIRST);
+    });
+  });
 
-  void t.test("killed on the way from deployed code to stubs, the next run goes on", (t) =>
-    killEverywhere(t, {
-      begin: async (place) => {
-        await deployed(place, shop(place));
-        return { app: shop(place), mode: "dev" };
-      },
-      after: (place) => shop(place),
-      atLeast: 6,
-    }),
-  );
-
-  void t.test("killed while it removes, the next removal removes the rest", (t) =>
-    killEverywhere(t, {
-      begin: async (place) => {
-        await deployed(place, shop(place));
-        return { app: null };
-      },
-      after: () => undefined,
-      atLeast: 12,
-    }),
-  );
+  void t.test("killed on the way from deployed code to stubs, the next run goes on", async (t) => {
+    for (const lane of lanes) await lane.apply(FIRST);
+    const moments = await first.whole(GOES_LIVE);
+    await first.apply(FIRST);
+    await inLanes(t, "going live", moments, 6, async (lane, moment) => {
+      t.ok(await lane.killedAt(moment, GOES_LIVE), `${moment.name} (${moment.killAt})`);
+      await lane.apply(FIRST);
+      t.same(await lane.plan(FIRST), [], `${moment.name}: it comes to its end`);
+    });
+    for (const lane of lanes) {
+      await lane.remove();
+      await gone(t, lane, "after all of them");
+    }
+    counted(t, `on moto in all: ${count} kills of a process that deploys, changes or removes`);
+  });
 }

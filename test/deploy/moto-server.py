@@ -60,7 +60,7 @@ INVOKED = []
 
 
 def as_aws_does():
-    """What this version of moto leaves out: a change set's tags and outputs reach the stack; a bucket's tags go with it, and
+    """What this version of moto leaves out: a change set's tags, parameters and outputs reach the stack; a bucket's tags go with it, and
     a stack's bucket notifies functions; a VPC goes with the route tables that its stack made, which moto's stacks do
     not delete."""
     from moto.awslambda.models import LambdaFunction
@@ -79,6 +79,7 @@ def as_aws_does():
             if change_set_name in (change_set.change_set_name, change_set.change_set_id):
                 stack = self.stacks[change_set.stack_id]
                 stack.tags = change_set.tags
+                stack.parameters = change_set.parameters
                 stack.template_dict = change_set.template_dict
                 stack.output_map = stack._create_output_map()
 
