@@ -22,7 +22,11 @@ export class Channel {
 
   /** Undefined where the worker is gone. */
   static async open(options: ChannelOptions): Promise<Channel | undefined> {
-    const socket = new WebSocket(options.address, { perMessageDeflate: false });
+    const socket = new WebSocket(options.address, {
+      perMessageDeflate: false,
+      // What waits for an answer goes on before the next event is looked at, also where both came in one packet.
+      allowSynchronousEvents: false,
+    });
     const opened = await new Promise<boolean>((resolve) => {
       socket.once("open", () => resolve(true));
       // Also for the time after it: a worker that dies resets its connections.
