@@ -59,8 +59,9 @@ const MARGIN = 14;
 const colour = (of: Colour, own: string): string =>
   of < 0 ? own : ([...PALETTE, ...BRIGHT][of] ?? `#${(of & 0xffffff).toString(16).padStart(6, "0")}`);
 
+/** Spaces that do not break: browsers do not agree on how SVG says that several in a row are kept. */
 const escaped = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll(" ", "\u00A0");
 
 function drawn(rows: readonly string[]): string {
   const parts: string[] = [];
@@ -94,7 +95,7 @@ function drawn(rows: readonly string[]): string {
     }
   }
   const [width, height] = [MARGIN * 2 + COLUMNS * CELL, MARGIN * 2 + ROWS * ROW];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="13" xml:space="preserve">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="13">
 <title>livedev dev: the multiplexer with a project of three functions, a frontend and a service</title>
 <rect width="100%" height="100%" rx="8" fill="${PAPER}"/>
 ${parts.join("\n")}
