@@ -57,7 +57,7 @@ t.test("breakpoints set before the first call are hit on each, over saves that s
     t.same(locations, [], "no process is there yet");
   }
   for (let save = 0; save < SAVES; save++) {
-    for (const name of NAMES) debugged.save(name, save);
+    await Promise.all(NAMES.map((name) => debugged.save(name, save)));
     const answers = NAMES.map((name) => debugged.invoke(name));
     // Both stand at once.
     const stops = await Promise.all([...clients.values()].map((client) => client.next("Debugger.paused")));
@@ -94,7 +94,7 @@ t.test("init code, exceptions, conditions and bindings hold in the process after
   await client.send("Runtime.addBinding", { name: "tell" });
   await client.send("Debugger.removeBreakpoint", { breakpointId });
   for (let save = 11; save < 13; save++) {
-    debugged.save("One", save);
+    await debugged.save("One", save);
     const answer = debugged.invoke("One", { fail: true, stop: true });
     const stopsAt = async (line: RegExp, reason: string) => {
       const stop = await client.next("Debugger.paused");
@@ -148,7 +148,7 @@ t.test(
   async (t) => {
     for (const name of NAMES) {
       await using client = await attached(name);
-      const first = debugged.save(name, 20);
+      const first = await debugged.save(name, 20);
       t.equal(await debugged.invoke(name), `"${name} 20"`);
       const lines = ["INIT", "STOP"].map((mark) => lineOf(first, mark) - 1);
       const set = async (bundle: Bundle) => {
@@ -164,7 +164,7 @@ t.test(
       let ids = await set(await bundleOf(client, first));
       // Below where it was, above it, and there.
       for (const above of [23, 18, 20]) {
-        const text = debugged.save(name, above);
+        const text = await debugged.save(name, above);
         const answer = debugged.invoke(name, { stop: true });
         const bundle = await bundleOf(client, text);
         for (const breakpointId of ids) await client.send("Debugger.removeBreakpoint", { breakpointId });
@@ -181,11 +181,11 @@ t.test(
 
 t.test("a breakpoint set in the bundle of the last process stands in the next one", async (t) => {
   await using client = await attached("One");
-  const text = debugged.save("One", 30);
+  const text = await debugged.save("One", 30);
   t.equal(await debugged.invoke("One"), '"One 30"');
   const line = lineOf(text, "INIT") - 1;
   const old = inBundle(await bundleOf(client, text), "One", line);
-  const next = debugged.save("One", 33);
+  const next = await debugged.save("One", 33);
   for (;;) {
     const status = await debugged.client.call("debug.status", {});
     if (status.state === "on" && status.workers.every(({ functionName }) => functionName !== "One")) break;
@@ -203,13 +203,13 @@ t.test("a breakpoint set in the bundle of the last process stands in the next on
 
 t.test("a client that leaves its breakpoints where they are is waited for once, and told why", async (t) => {
   await using client = await attached("One");
-  const text = debugged.save("One", 21);
+  const text = await debugged.save("One", 21);
   t.equal(await debugged.invoke("One"), '"One 21"');
   const place = inBundle(await bundleOf(client, text), "One", lineOf(text, "INIT") - 1);
   const { breakpointId } = await client.send("Debugger.setBreakpointByUrl", place);
   const from = debugged.events.length;
   for (const above of [22, 24]) {
-    debugged.save("One", above);
+    await debugged.save("One", above);
     const answer = debugged.invoke("One");
     await stops(t, client, /loaded = "One"/, breakpointId);
     t.equal(await answer, `"One ${above}"`);
@@ -222,7 +222,7 @@ t.test("a client that leaves its breakpoints where they are is waited for once, 
 
 t.test("50 invocations, one at a breakpoint: the rest waits, is told why, and is answered", async (t) => {
   await using client = await attached("Common");
-  await breakAt(client, "Common", debugged.save("Common", 3), "STOP");
+  await breakAt(client, "Common", await debugged.save("Common", 3), "STOP");
   const from = debugged.events.length;
   const stopped = debugged.invoke("Common", { stop: true });
   await client.next("Debugger.paused");
@@ -252,7 +252,7 @@ t.test("the daemon is killed and started again: the target is at its old address
   t.ok(before.closed);
   await client.send("Runtime.enable");
   await client.send("Debugger.enable");
-  const text = debugged.save("One", 2);
+  const text = await debugged.save("One", 2);
   await breakAt(client, "One", text, "HERE");
   await client.send("Runtime.runIfWaitingForDebugger");
   const answer = debugged.invoke("One");

@@ -19,7 +19,7 @@ t.test(
     await using chrome = await FrontEnd.open(target, debugged.rig);
     await attached(debugged.client);
 
-    let text = debugged.save("One", 0);
+    let text = await debugged.save("One", 0);
     t.equal(await debugged.invoke("One"), '"One 0"');
     await chrome.run(`
       const workspace = Workspace.Workspace.WorkspaceImpl.instance();
@@ -30,7 +30,7 @@ t.test(
       await until(() => manager.allBreakpointLocations().length > 0);
     `);
     for (let swap = 0; swap <= 4; swap++) {
-      if (swap > 0) text = debugged.save("One", swap);
+      if (swap > 0) text = await debugged.save("One", swap);
       const answer = debugged.invoke("One");
       const shown = await chrome.run<Shown>(`
         const [model] = SDK.TargetManager.TargetManager.instance().models(SDK.DebuggerModel.DebuggerModel);

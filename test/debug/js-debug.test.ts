@@ -32,7 +32,7 @@ async function all(): Promise<void> {
 
   await t.test("over saves that shift lines, init code and handler stop on every call", async (t) => {
     for (let save = 0; save < times(10, 4); save++) {
-      const text = debugged.save("One", save);
+      const text = await debugged.save("One", save);
       await breakAt("One", text, "INIT", "HERE");
       const answer = debugged.invoke("One");
       for (const mark of ["INIT", "HERE"]) {
@@ -55,7 +55,7 @@ async function all(): Promise<void> {
   await t.test("exceptions stop where they are thrown, also in the worker after a save", async (t) => {
     await dap.setExceptions(["all"]);
     for (let save = 0; save < 2; save++) {
-      const text = debugged.save("Two", save);
+      const text = await debugged.save("Two", save);
       const answer = debugged.invoke("Two", { fail: true });
       const stop = await dap.stopped();
       t.equal(stop.reason, "exception");
@@ -67,7 +67,7 @@ async function all(): Promise<void> {
   });
 
   await t.test("two functions at once: one goes on and answers while the other stands", async (t) => {
-    const text = { One: debugged.save("One", 1), Two: debugged.save("Two", 2) };
+    const text = { One: await debugged.save("One", 1), Two: await debugged.save("Two", 2) };
     for (const name of ["One", "Two"] as const) await breakAt(name, text[name], "HERE");
     const answers = { One: debugged.invoke("One"), Two: debugged.invoke("Two") };
     const stops = [await dap.stopped(), await dap.stopped()];
@@ -85,7 +85,7 @@ async function all(): Promise<void> {
   });
 
   await t.test("50 invocations, one at a breakpoint: 49 are answered by four workers at most", async (t) => {
-    const text = debugged.save("One", 3);
+    const text = await debugged.save("One", 3);
     await breakAt("One", text, "STOP");
     const from = debugged.events.length;
     const stopped = debugged.invoke("One", { stop: true });
@@ -110,7 +110,7 @@ async function all(): Promise<void> {
 
   await t.test("no worker loads code ahead of an event", async (t) => {
     const from = debugged.events.length;
-    debugged.save("One", 4);
+    await debugged.save("One", 4);
     await debugged.recorded("build.finished", ({ functionName }) => functionName === "One", from);
     // Long enough for whatever would be started by the build: another function's whole way.
     await debugged.invoke("Two");
@@ -124,7 +124,7 @@ async function all(): Promise<void> {
     "the daemon is killed and started again: attached again by itself, and it stops",
     async (t) => {
       await debugged.killDaemon();
-      const text = debugged.save("One", 5);
+      const text = await debugged.save("One", 5);
       await breakAt("One", text, "INIT", "HERE");
       await attached(debugged.client);
       const answer = debugged.invoke("One");
@@ -144,7 +144,7 @@ async function all(): Promise<void> {
     const { websocketAddress } = status;
     await using other = await Dap.open({ launch, where: { websocketAddress }, cwd: rig.project });
     for (const save of [6, 7]) {
-      const text = debugged.save("One", save);
+      const text = await debugged.save("One", save);
       await other.setBreakpoints(fileOf("One"), [lineOf(text, "HERE")]);
       if (save === 7) await debugged.killDaemon();
       await attached(debugged.client);

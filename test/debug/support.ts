@@ -139,9 +139,12 @@ export class Debugged implements AsyncDisposable {
       .payload;
   }
 
-  save(name: string, above: number): string {
+  /** Resolves when the daemon knows of it: an event within its first milliseconds may be before the watcher. */
+  async save(name: string, above: number): Promise<string> {
     const text = handler(name, above);
+    const from = this.#events.length;
     this.rig.save(`src/${name}.ts`, text);
+    await this.recorded("build.finished", ({ functionName }) => functionName === name, from);
     return text;
   }
 
