@@ -45,9 +45,10 @@ async function look(socket: Socket): Promise<boolean> {
   const here = `${LOOPBACK}:${hexPort(localPort)}`;
   const there = `${LOOPBACK}:${hexPort(remotePort)}`;
   const table = await socketsOf("/proc/net/tcp");
-  if (userOf(table, here, there) === undefined) return true;
+  if (!table.has(`${here} ${there}`)) return true;
   const peer =
-    userOf(table, there, here) ?? userOf(await socketsOf("/proc/net/tcp6"), MAPPED + there, MAPPED + here);
+    table.get(`${there} ${here}`) ??
+    (await socketsOf("/proc/net/tcp6")).get(`${MAPPED}${there} ${MAPPED}${here}`);
   return peer === uid;
 }
 
@@ -58,32 +59,31 @@ const MAPPED = LOOPBACK === "0100007F" ? "0000000000000000FFFF0000" : "000000000
 
 const hexPort = (port: number) => port.toString(16).toUpperCase().padStart(4, "0");
 
-/** Connections that came in one turn share one reading of the table, which begins after all of them stood. */
-const readings = new Map<string, Promise<string>>();
+/** The user of each end, by its own address and its peer's. */
+type Table = ReadonlyMap<string, number>;
 
-function socketsOf(table: string): Promise<string> {
-  let reading = readings.get(table);
-  if (reading === undefined) {
-    reading = new Promise((resolve) =>
-      setImmediate(() => {
-        readings.delete(table);
-        resolve(readFile(table, "latin1").catch(() => ""));
-      }),
-    );
-    readings.set(table, reading);
-  }
-  return reading;
+/** One reading of a table at a time, and one more for all who came since it began: theirs may not be in it. */
+const readings = new Map<string, { running: Promise<unknown>; next?: Promise<Table> }>();
+
+function socketsOf(file: string): Promise<Table> {
+  const reading = readings.get(file) ?? { running: Promise.resolve() };
+  readings.set(file, reading);
+  reading.next ??= reading.running.then(() => {
+    delete reading.next;
+    const table = readTable(file);
+    reading.running = table;
+    return table;
+  });
+  return reading.next;
 }
 
-function userOf(table: string, local: string, remote: string): number | undefined {
-  const at = table.indexOf(` ${local} ${remote} `);
-  if (at === -1) return undefined;
-  const end = table.indexOf("\n", at);
-  // local remote state queues timer retransmits uid
-  const fields = table
-    .slice(at, end === -1 ? undefined : end)
-    .trim()
-    .split(/\s+/);
-  const uid = Number(fields[6]);
-  return Number.isInteger(uid) ? uid : undefined;
+async function readTable(file: string): Promise<Table> {
+  const text = await readFile(file, "latin1").catch(() => "");
+  const table = new Map<string, number>();
+  for (const line of text.split("\n").slice(1)) {
+    // number local remote state queues timer retransmits uid
+    const [, local, remote, , , , , uid] = line.trim().split(/\s+/);
+    if (uid !== undefined) table.set(`${local} ${remote}`, Number(uid));
+  }
+  return table;
 }

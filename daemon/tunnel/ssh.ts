@@ -234,9 +234,13 @@ class Watch {
   constructor(socket: Duplex, dead: () => void) {
     let heardAt = continuousMs();
     let tickedAt = heardAt;
-    socket.on("data", () => (heardAt = continuousMs()));
+    // Each packet passes here: what time it is, is asked at the tick.
+    let heard = false;
+    socket.on("data", () => (heard = true));
     this.#timer = setInterval(() => {
       const now = continuousMs();
+      if (heard) heardAt = now;
+      heard = false;
       // After a sleep of ours what came meanwhile lies unread: the peer has its time once more, but not all of it.
       if (now - tickedAt > 2 * ASK_MS) heardAt = Math.max(heardAt, now - DEAD_MS + GRACE_MS);
       tickedAt = now;
