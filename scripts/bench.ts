@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [--json] [--acks | --chatty | --debug | --rest | --tui]`: how much livedev adds. Each row is a ratio to a floor that is measured in
+ * `npm run bench [-- --quick] [--json] [--acks | --chatty | --debug | --rest | --tui | --tunnel]`: how much livedev adds. Each row is a ratio to a floor that is measured in
  * the same run, round by round beside it: bare processes that hand the same bytes over the same kinds of hops
  * (bench-echo.mjs), or the bare tool. Absolute times mean nothing on a shared machine and are shown for scale only.
  */
@@ -27,6 +27,7 @@ import { Terminal } from "../test/support/pty.ts";
 import { AT_REST_PERCENT, percentOfCore, restOf } from "../test/support/rest.ts";
 import { Rig, ROOT } from "../test/support/rig.ts";
 import type { AckOrder, AckTimes } from "./bench-acks.ts";
+import { tunnelBenchMissing, tunnelTimes } from "./bench-tunnel.ts";
 
 const quick = process.argv.includes("--quick");
 const json = process.argv.includes("--json");
@@ -116,6 +117,7 @@ try {
   else if (process.argv.includes("--debug")) await debugging(url);
   else if (process.argv.includes("--rest")) await rest();
   else if (process.argv.includes("--tui")) await multiplexer();
+  else if (process.argv.includes("--tunnel")) await tunnel();
   else await all(url, urls["Big"] ?? "");
 } finally {
   for (const child of children) child.kill("SIGKILL");
@@ -129,6 +131,7 @@ async function all(url: URL, big: string): Promise<void> {
   await chatty();
   await rest();
   await multiplexer();
+  await tunnel();
   await reload("reload: save to answer of new code", url, { entry: "src/echo.ts", leaf: "src/word.ts" });
   await reload(`reload, ${MODULES} modules`, new URL(big), {
     entry: "src/big.ts",
@@ -328,6 +331,32 @@ async function multiplexer(): Promise<void> {
   await client.call("process.stop", { name: "Chatty" });
   terminal.type("ql");
   await terminal.ended();
+}
+
+/**
+ * The tunnel beside `ssh -L` and `-R`. A small request is measured by the better of those two: sshd holds small packets
+ * of `-R` back for 40 ms.
+ */
+async function tunnel(): Promise<void> {
+  if (tunnelBenchMissing !== false) {
+    console.error(`no rows of the tunnel: ${tunnelBenchMissing}`);
+    return;
+  }
+  const { bulk, small, many, invocation } = await tunnelTimes(quick);
+  // 0.8 of its throughput.
+  for (const [name, { ours, theirs }] of Object.entries(bulk))
+    add(`tunnel, bulk ${name}`, ours, theirs, 1.25);
+  const of = (name: string, share: number, bar: number, ours: readonly number[]) => {
+    const floor = Math.min(...Object.values(small).map(({ theirs }) => quantile(theirs, share)));
+    const [p50, p99] = [quantile(ours, 0.5), quantile(ours, 0.99)];
+    rows.push({ name, p50, p99, floor, ratio: quantile(ours, share) / floor, bar });
+  };
+  for (const [name, { ours }] of Object.entries(small)) {
+    of(`tunnel, small request ${name}, p50`, 0.5, 1.25, ours);
+    of(`tunnel, small request ${name}, p99`, 0.99, 1.5, ours);
+  }
+  add("tunnel, 200 channels at once", many.ours, many.theirs, 1.25);
+  add("whole invocation by the bastion", invocation.ours, invocation.theirs, 2);
 }
 
 /** As much history as is kept, each with some lines: what the slowest search goes through. */
