@@ -13,6 +13,7 @@ type Timeouts = Readonly<Record<string, string>>;
 
 /** One of them is no ES module. */
 const COMMONJS = "Common";
+const LOOKED_MS = 1_500;
 
 const config = (functions: readonly string[], timeouts: Timeouts) => `
 import { $config, aws } from "livedev";
@@ -139,12 +140,16 @@ export class Debugged implements AsyncDisposable {
       .payload;
   }
 
-  /** Resolves when the daemon knows of it: an event within its first milliseconds may be before the watcher. */
+  /**
+   * Resolves when the next event runs it: an event within the first milliseconds may come before the watcher, and what
+   * that does not tell is found by a look at the files, once in a second.
+   */
   async save(name: string, above: number): Promise<string> {
     const text = handler(name, above);
     const from = this.#events.length;
     this.rig.save(`src/${name}.ts`, text);
-    await this.recorded("build.finished", ({ functionName }) => functionName === name, from);
+    const built = this.recorded("build.finished", ({ functionName }) => functionName === name, from);
+    await Promise.race([built, wait(LOOKED_MS)]);
     return text;
   }
 
