@@ -49,7 +49,7 @@ function write(project: string): string[] {
   const files: Readonly<Record<string, string>> = {
     "livedev.config.ts": config(name),
     "src/api.ts": HANDLER,
-    "tsconfig.json": TSCONFIG,
+    "tsconfig.json": tsconfig(hasNodeTypes(project)),
     "package.json": packageJson(name),
     ".vscode/launch.json": LAUNCH,
   };
@@ -116,13 +116,16 @@ export async function handler(event: Record<string, unknown>) {
 }
 `;
 
-const TSCONFIG = `{
+/** Our own package.json asks for them; one that stands may not. */
+const hasNodeTypes = (project: string): boolean =>
+  !existsSync(join(project, "package.json")) || existsSync(join(project, "node_modules/@types/node"));
+
+const tsconfig = (nodeTypes: boolean) => `{
   "compilerOptions": {
     "target": "es2022",
     "module": "esnext",
     "moduleResolution": "bundler",
-    "lib": ["es2023"],
-    "types": ["node"],
+    ${nodeTypes ? `"lib": ["es2023"],\n    "types": ["node"],` : `"lib": ["es2023", "dom"],`}
     "strict": true,
     "noEmit": true,
     "skipLibCheck": true
