@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 
 import { build, type BuildFailure, type Loader, type Message, type Plugin } from "esbuild";
 
-import { isDiskFull, stateNotWritable, storageFull } from "../lib/errors.ts";
+import { notWritten } from "../lib/errors.ts";
 import type { Place } from "./messages.ts";
 
 export type Bundled = { readonly inputs: readonly string[] } & (
@@ -47,19 +47,15 @@ export async function bundleConfig(options: {
       plugins: [packagesOutside(options.sdk, inputs), ownPlace(inputs)],
     });
     // A config may hold what is nobody else's; and what the disk refuses is no mistake in it, as esbuild would say.
-    for (const { contents } of outputFiles) await keep(file, contents);
+    for (const { contents } of outputFiles) {
+      await writeFile(file, contents, { mode: 0o600 }).catch((error: unknown) => {
+        throw notWritten(file, error);
+      });
+    }
     return { ok: true, file, inputs: [...inputs] };
   } catch (error) {
     if (!isBuildFailure(error)) throw error;
     return { ok: false, errors: error.errors.map(toError), inputs: [...inputs] };
-  }
-}
-
-async function keep(file: string, contents: Uint8Array): Promise<void> {
-  try {
-    await writeFile(file, contents, { mode: 0o600 });
-  } catch (error) {
-    throw isDiskFull(error) ? storageFull(file, error) : stateNotWritable(dirname(file), error);
   }
 }
 

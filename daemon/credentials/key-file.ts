@@ -1,11 +1,15 @@
 /** A key of 32 bytes in a file of its own, drawn at its first use; nobody else may read it. */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { chmod, link, mkdir, open, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { codeOf, type LivedevError } from "../lib/errors.ts";
 
 export const KEY_BYTES = 32;
+
+/** Names a key without giving anything of it away; `of` tells names of different kinds apart. */
+export const idOf = (key: Uint8Array, of: string): string =>
+  createHash("sha256").update(`${of}\0`).update(key).digest("hex").slice(0, 16);
 
 /** Two who ask at once get the same one. @throws `broken` where the file holds something else. */
 export async function loadKey(file: string, broken: (file: string) => LivedevError): Promise<Buffer> {

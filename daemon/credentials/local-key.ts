@@ -3,11 +3,10 @@
  * all that outlives a new stage key. The stage's key itself lies in each stub's package, where whoever may read the
  * function's code finds it.
  */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 
 import { localKeyBroken } from "../lib/errors.ts";
-import { loadKey } from "./key-file.ts";
+import { idOf, loadKey } from "./key-file.ts";
 
 export type LocalKey = {
   /** The same over restarts; gives nothing of the key away. */
@@ -20,6 +19,6 @@ export async function loadLocalKey(dir: string): Promise<LocalKey> {
   const key = await loadKey(join(dir, "local.key"), localKeyBroken);
   return {
     key,
-    id: createHash("sha256").update("livedev local id\0").update(key).digest("hex").slice(0, 16),
+    id: idOf(key, "livedev local id"),
   };
 }

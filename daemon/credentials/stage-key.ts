@@ -6,13 +6,13 @@
  *     stage.key            the current one
  *     stage.key.previous   [{ key, until }], the newest first; the file goes with the last of them
  */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { chmod, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 import { continuousMs } from "../lib/clock.ts";
-import { codeOf, isDiskFull, stageKeyBroken, stateNotWritable, storageFull } from "../lib/errors.ts";
-import { KEY_BYTES, loadKey, replaceFile } from "./key-file.ts";
+import { codeOf, notWritten, stageKeyBroken } from "../lib/errors.ts";
+import { idOf, KEY_BYTES, loadKey, replaceFile } from "./key-file.ts";
 
 export type StageKey = {
   /** Names the key without giving anything of it away. */
@@ -97,7 +97,7 @@ export class StageKeys implements AsyncDisposable {
       await writePrevious(dir, previous);
       await replaceFile(file, `${hex(next.key)}\n`);
     } catch (error) {
-      throw isDiskFull(error) ? storageFull(file, error) : stateNotWritable(dir, error);
+      throw notWritten(file, error);
     }
     this.#current = next;
     this.#previous = previous;
@@ -137,7 +137,7 @@ const previousIn = (dir: string): string => `${fileIn(dir)}.previous`;
 function named(key: Uint8Array): StageKey {
   return {
     key,
-    keyId: createHash("sha256").update("livedev key id\0").update(key).digest("hex").slice(0, 16),
+    keyId: idOf(key, "livedev key id"),
   };
 }
 

@@ -30,9 +30,8 @@ function ofStack({ template, parameters }: Extract<WantedThing, { is: "stack" }>
     .map(([name]) => ({ what: `parameter ${name}`, to: "changed" }));
   if (!sameTemplate(template, standing.template)) changed.unshift({ what: "template" });
   for (const { name, type, properties = [] } of standing.drift?.drifted ?? []) {
-    const [first, ...more] = properties;
-    if (first === undefined) changed.push({ what: `${name} (${type})`, to: "deleted" });
-    else changed.push(...[first, ...more].map((path) => ({ what: `${name}${path}`, to: "changed" })));
+    if (properties.length === 0) changed.push({ what: `${name} (${type})`, to: "deleted" });
+    changed.push(...properties.map((path) => ({ what: `${name}${path}`, to: "changed" })));
   }
   return changed;
 }

@@ -1,6 +1,8 @@
 /**
  * Every sentence of the daemon that a user can read, as a named function: what was wrong, where, and what to do next.
  */
+import { dirname } from "node:path";
+
 import { codeOf, LivedevError, messageOf } from "../../proto/errors.ts";
 import type { BuildError } from "../../proto/events.ts";
 
@@ -186,6 +188,10 @@ export const storageFull = (file: string, cause: unknown) =>
     "Free some space; recording resumes by itself.",
     { cause },
   );
+
+/** Of a file of the stage's state that the file system refused. */
+export const notWritten = (file: string, cause: unknown) =>
+  isDiskFull(cause) ? storageFull(file, cause) : stateNotWritable(dirname(file), cause);
 
 export const storageFailed = (file: string, cause: unknown) =>
   new LivedevError(

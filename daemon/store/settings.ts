@@ -3,9 +3,8 @@
  * file of its own, replaced as a whole.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 
-import { codeOf, isDiskFull, messageOf, stateNotWritable, storageFull } from "../lib/errors.ts";
+import { codeOf, messageOf, notWritten } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 
 export class Settings<T extends object> {
@@ -61,7 +60,7 @@ export class Settings<T extends object> {
       writeFileSync(draft, text, { mode: 0o600 });
       renameSync(draft, this.#file);
     } catch (error) {
-      throw isDiskFull(error) ? storageFull(this.#file, error) : stateNotWritable(dirname(this.#file), error);
+      throw notWritten(this.#file, error);
     }
     this.#written = text;
   }
