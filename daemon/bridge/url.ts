@@ -17,7 +17,7 @@ import { Backoff } from "../lib/backoff.ts";
 import { codeOf, messageOf, urlLeadsElsewhere, urlPortTaken } from "../lib/errors.ts";
 import { handshake } from "../lib/handshake.ts";
 import type { Log } from "../lib/log.ts";
-import { holderOf } from "../lib/ports.ts";
+import { heldBy, holderOf } from "../lib/ports.ts";
 import { Scope } from "../lib/scope.ts";
 import type { StageKey } from "./listener.ts";
 
@@ -100,7 +100,7 @@ export class UrlWay implements AsyncDisposable {
       return await listen(port);
     } catch (error) {
       if (codeOf(error) !== "bridge.cannotListen") throw error;
-      throw urlPortTaken(port, await holderOf(port));
+      throw urlPortTaken(port, heldBy(await holderOf(port)));
     }
   }
 

@@ -244,10 +244,10 @@ export const bridgeCannotListen = (host: string, port: number, cause: Error) =>
     { cause },
   );
 
-export const urlPortTaken = (port: number, holder: { pid: number; command: string } | undefined) =>
+export const urlPortTaken = (port: number, by: string) =>
   new LivedevError(
     "bridge.urlPortTaken",
-    `Port ${port}, where app()'s \`url\` leads to, is taken by ${holder === undefined ? "a program of another user" : `${holder.command || "a program"} (pid ${holder.pid})`}.`,
+    `Port ${port}, where app()'s \`url\` leads to, is taken by ${by}.`,
     "End that program: the port is looked at again by itself.",
   );
 

@@ -29,6 +29,10 @@ function connects(host: string, port: number): Promise<boolean> {
   });
 }
 
+/** As it stands in a sentence. */
+export const heldBy = (holder: Holder | undefined): string =>
+  holder === undefined ? "a program of another user" : `${holder.command || "a program"} (pid ${holder.pid})`;
+
 /** Undefined where the system does not tell: another user's, or none. */
 export async function holderOf(port: number): Promise<Holder | undefined> {
   try {

@@ -12,7 +12,7 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import { codeOf, messageOf, portNotForGuests } from "../lib/errors.ts";
 import { peerIsOurs } from "../lib/peer.ts";
-import { holderOf } from "../lib/ports.ts";
+import { heldBy, holderOf } from "../lib/ports.ts";
 import { Scope } from "../lib/scope.ts";
 import { listening } from "./gate.ts";
 
@@ -105,11 +105,7 @@ export class LocalPort implements AsyncDisposable {
 
   /** Once for each holder. */
   async #told(): Promise<void> {
-    const holder = await holderOf(this.#port);
-    const by =
-      holder === undefined
-        ? "a program of another user"
-        : `${holder.command || "a program"} (pid ${holder.pid})`;
+    const by = heldBy(await holderOf(this.#port));
     if (this.#taken?.by === by) return;
     this.#taken = { since: Date.now(), by };
     this.#options.onTaken(this.#port, this.#taken);
