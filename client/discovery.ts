@@ -44,7 +44,8 @@ export function locate(options: {
   env?: NodeJS.ProcessEnv;
 }): Place {
   const project = findProject(options.project, options.cwd ?? process.cwd());
-  const { known, from } = knownStage(project, options.stage, options.env ?? process.env);
+  const env = options.env ?? process.env;
+  const { known, from } = knownStage(project, options.stage, env);
   if (known !== undefined && !isStage(known)) throw stageInvalid(known, from);
   const stage = known ?? personalStage(userName());
   const stateDir = join(project, STATE_FOLDER, stage);
@@ -58,7 +59,7 @@ export function locate(options: {
     logFile: join(stateDir, DAEMON_LOG),
     file,
     // The daemon may run with another XDG_RUNTIME_DIR than this client, so its own word goes first.
-    socket: file?.socket ?? defaultSocket(project, stage),
+    socket: file?.socket ?? defaultSocket(project, stage, env),
   };
 }
 
@@ -99,9 +100,9 @@ function readStage(project: string): string | undefined {
   return text === "" ? undefined : text;
 }
 
-function defaultSocket(project: string, stage: string): string {
+function defaultSocket(project: string, stage: string, env: NodeJS.ProcessEnv): string {
   const digest = createHash("sha256").update(socketSeed(project, stage)).digest("hex");
-  return socketPath(process.env["XDG_RUNTIME_DIR"] || tmpdir(), process.geteuid?.() ?? 0, digest);
+  return socketPath(env["XDG_RUNTIME_DIR"] || tmpdir(), process.geteuid?.() ?? 0, digest);
 }
 
 /**

@@ -763,8 +763,10 @@ export class Daemon {
 
   /** `as`: a function, or a frontend or service, in whose place the command is. @throws LivedevError */
   async runEnvironment(as: string | undefined, reveal: boolean): Promise<RunEnvironment> {
+    await this.#configured.promise;
+    await this.#configuring.idle();
     const app = await this.#configuredApp();
-    await Promise.all([this.#configuring.idle(), app.secrets.length > 0 && this.#secrets.read()]);
+    if (app.secrets.length > 0) await this.#secrets.read();
     const home = await this.openHome(app);
     const place = placeIn(home, app);
     const lookup = this.lookup(app);

@@ -5,8 +5,7 @@
 import type { WantedApp } from "../proto/app.ts";
 
 import { Aws } from "./aws/aws.ts";
-import { ensureCloud, type CloudAddress } from "./cloud/launch.ts";
-import { askStatus, findServing } from "./cloud/serving.ts";
+import { askStatus, findServing, startServing, type Serving } from "./cloud/serving.ts";
 import { SsmSecrets } from "./credentials/ssm-secrets.ts";
 import type { SecretStore } from "./credentials/secrets.ts";
 import { Deploy, type DeployOptions } from "./deploy/deploy.ts";
@@ -38,7 +37,7 @@ export type HomeOptions = Pick<DeployOptions, "journal" | "bridge" | "secrets" |
 const SECRETS_LOOK_MS = 30_000;
 
 export class Home {
-  readonly cloud: CloudAddress | undefined;
+  readonly cloud: Serving | undefined;
   readonly deploy: Deploy;
   readonly #options: HomeOptions;
   readonly #key: string;
@@ -51,7 +50,7 @@ export class Home {
   static async open(options: HomeOptions): Promise<Home> {
     const { app, log } = options;
     const scope = new Scope();
-    const cloud = isLocal(app) ? await ensureCloud(options.cloudDir) : undefined;
+    const cloud = isLocal(app) ? await startServing(options.cloudDir) : undefined;
     const { region, endpoint, profile } = app;
     const aws = scope.use(
       await Aws.open(
@@ -88,7 +87,7 @@ export class Home {
 
   private constructor(
     options: HomeOptions,
-    parts: { aws: Aws; scope: Scope; cloud: CloudAddress | undefined; deploy: Deploy },
+    parts: { aws: Aws; scope: Scope; cloud: Serving | undefined; deploy: Deploy },
   ) {
     this.#options = options;
     this.#key = keyOf(options.app);
@@ -180,7 +179,7 @@ export class Home {
   async stands(): Promise<boolean> {
     if (this.cloud === undefined) return true;
     const { cloudDir } = this.#options;
-    const { endpoint, accessKeyId } = (await findServing(cloudDir)) ?? (await ensureCloud(cloudDir));
+    const { endpoint, accessKeyId } = await startServing(cloudDir);
     return endpoint === this.cloud.endpoint && accessKeyId === this.cloud.accessKeyId;
   }
 

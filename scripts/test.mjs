@@ -1,9 +1,9 @@
 /**
- * `npm test [-- files or tap options]`: installs and builds what the tests need, runs them, and prints each suite's
- * time. The last line is `N passed, N failed`. With LIVEDEV_NO_SKIP=1 (CI) a skipped test is a failure.
+ * `npm test [-- files, folders or tap options]`: installs and builds what the tests need, runs them, and prints each
+ * suite's time. The last line is `N passed, N failed`. With LIVEDEV_NO_SKIP=1 (CI) a skipped test is a failure.
  */
 import { spawn } from "node:child_process";
-import { createReadStream, mkdirSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -14,9 +14,20 @@ const noSkip = process.env.LIVEDEV_NO_SKIP === "1";
 /** As many lines of a failed file are repeated at the end. */
 const FAILURE_LINES = 40;
 
+const named = process.argv.slice(2).filter((word) => !word.startsWith("-") && existsSync(join(ROOT, word)));
+const options = process.argv.slice(2).filter((word) => !named.includes(word));
+
+let built;
+let writtenAs;
 try {
   await setup({ dev: true });
-  await withProgress("Building livedev", () => run(process.execPath, [join(ROOT, "scripts", "build.mjs")]));
+  built = await withProgress("Building livedev and its tests", async () => {
+    await run(process.execPath, [join(ROOT, "scripts", "build.mjs")]);
+    // esbuild is there only now.
+    const tests = await import("./build-tests.mjs");
+    writtenAs = tests.writtenAs;
+    return tests.buildTests(named);
+  });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(error.message);
@@ -32,7 +43,8 @@ const tap = spawn(
     TAP,
     `--reporter=${process.stdout.isTTY ? "terse" : "min"}`,
     `--output-file=${results}`,
-    ...process.argv.slice(2),
+    ...options,
+    ...built,
   ],
   { cwd: ROOT, stdio: "inherit" },
 );
@@ -91,7 +103,7 @@ async function summarize(file) {
     if (count !== null) counts.push(count[1]);
     const whole = /^(not )?ok \d+ - (\S+).*?# time=([\d.]+)ms/.exec(line);
     if (whole !== null) {
-      const name = whole[2] ?? "";
+      const name = writtenAs(whole[2] ?? "");
       const suite = name.split("/")[1] ?? "";
       const sum = suites.get(suite) ?? { tests: 0, ms: 0 };
       suites.set(suite, { tests: sum.tests + pending.tests, ms: sum.ms + Number(whole[3]) });

@@ -1,5 +1,5 @@
 /** The developer's own keys and profiles. Programs read them once: fresh ones reach a program that starts anew. */
-import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -31,11 +31,13 @@ export function readAwsFiles(environment: Environment): string {
 
 /** Looked at rather than watched: a folder that is not there yet, and files that are replaced, are seen too. */
 export function followAwsFiles(environment: Environment, changed: () => void): Disposable {
-  const files = filesOf(environment);
-  for (const file of files) watchFile(file, { interval: LOOK_MS, persistent: false }, changed);
-  return {
-    [Symbol.dispose]: () => {
-      for (const file of files) unwatchFile(file, changed);
-    },
+  let seen = readAwsFiles(environment);
+  const look = () => {
+    const now = readAwsFiles(environment);
+    if (now === seen) return;
+    seen = now;
+    changed();
   };
+  const timer = setInterval(look, LOOK_MS).unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

@@ -90,7 +90,8 @@ async function watched(
   let given = first;
   let keys = readAwsFiles(process.env);
   let running = new Running(args, given);
-  let changed = false;
+  // Looked at once more when all of it is followed: what changed before is told by nobody.
+  let changed = true;
   let wake = () => {};
   const look = () => {
     changed = true;

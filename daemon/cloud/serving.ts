@@ -2,10 +2,10 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { cloudFailed, cloudNotStopped, messageOf } from "../lib/errors.ts";
+import { cloudFailed, cloudNotStopped, messageOf, notWritten } from "../lib/errors.ts";
 import { PROGRAMS } from "../lib/programs.ts";
 import { lockHolder } from "./lock.ts";
 import type { Refused } from "../lib/refusals.ts";
@@ -59,13 +59,18 @@ export async function findServing(stateDir: string): Promise<Serving | undefined
   return isAlive(serving.pid, serving.identity) ? serving : undefined;
 }
 
-/** Starts the cloud in a process of its own, unless it runs; `serveArguments` are then its options. */
-export async function startServing(stateDir: string, serveArguments: readonly string[]): Promise<Serving> {
+/**
+ * Starts the cloud in a process of its own, unless it runs; it outlives whoever asked. `serveArguments` are then its
+ * options.
+ */
+export async function startServing(
+  stateDir: string,
+  serveArguments: readonly string[] = [],
+): Promise<Serving> {
   const running = await findServing(stateDir);
   if (running !== undefined) return running;
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const logFile = join(stateDir, "cloud.log");
-  const log = openSync(logFile, "a", 0o600);
+  const log = await openLogFile(logFile);
   const child = spawn(
     process.execPath,
     [PROGRAMS.cloud, "serve", "--state-dir", stateDir, ...serveArguments],
@@ -96,6 +101,16 @@ export async function startServing(stateDir: string, serveArguments: readonly st
     await Promise.race([sleep(POLL_MS), ended ? sleep(POLL_MS) : gone]);
   }
   throw cloudFailed(logFile, await lastLine(logFile));
+}
+
+/** @throws LivedevError where the file system refuses it. */
+async function openLogFile(file: string): Promise<number> {
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    return openSync(file, "a", 0o600);
+  } catch (error) {
+    throw notWritten(file, error);
+  }
 }
 
 /** Resolves when the process is gone. */

@@ -430,10 +430,6 @@ export const cloudFailed = (logFile: string, lastLine: string) =>
     `Its log: ${logFile}`,
   );
 
-/** Where the command that starts it failed; `reason` is what it said. */
-export const cloudNotStarted = (reason: string, hint?: string) =>
-  new LivedevError("cloud.notStarted", `The local cloud could not be started: ${reason}`, hint);
-
 export const cloudNotStopped = (pid: number) =>
   new LivedevError("cloud.notStopped", `The local cloud (pid ${pid}) has not stopped within 10 seconds.`);
 

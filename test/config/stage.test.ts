@@ -1,9 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import * as os from "node:os";
+import { syncBuiltinESMExports } from "node:module";
+import os from "node:os";
 import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
+import { locate } from "../../client/discovery.ts";
 import { resolveStage } from "../../daemon/config/stage.ts";
 import { personalStage } from "../../proto/discovery.ts";
 
@@ -14,40 +16,33 @@ function emptyProject(t: Test): { project: string; kept: string } {
   return { project, kept: join(project, ".livedev/stage") };
 }
 
-/** Both ends that look for the stage, on the machine of a user of this name. */
-async function machineOf(t: Test, username: string) {
-  const mocks = { "node:os": { ...os, userInfo: () => ({ ...os.userInfo(), username }) } };
-  const daemon = await t.mockImport<typeof import("../../daemon/config/stage.ts")>(
-    "../../daemon/config/stage.ts",
-    mocks,
-  );
-  const client = await t.mockImport<typeof import("../../client/discovery.ts")>(
-    "../../client/discovery.ts",
-    mocks,
-  );
-  return {
-    daemon: (project: string) => daemon.resolveStage({ project, env: {} }),
-    client: (project: string) => client.locate({ project, env: {} }),
-  };
+const { userInfo } = os;
+function userIs(username: string): void {
+  os.userInfo = (() => ({ ...userInfo(), username })) as typeof userInfo;
+  syncBuiltinESMExports();
 }
+t.teardown(() => {
+  os.userInfo = userInfo;
+  syncBuiltinESMExports();
+});
+
+/** Both ends that look for the stage. */
+const daemon = (project: string) => resolveStage({ project, env: {} });
+const client = (project: string) => locate({ project, env: {} });
 
 t.test("the personal stage is the user's name the first time, and is then kept", async (t) => {
   const { project, kept } = emptyProject(t);
-  const ada = await machineOf(t, "Ada");
-  t.match(
-    ada.client(project),
-    { stage: "ada", stageKnown: false },
-    "a client foresees it, and keeps nothing",
-  );
+  userIs("Ada");
+  t.match(client(project), { stage: "ada", stageKnown: false }, "a client foresees it, and keeps nothing");
   t.throws(() => readFileSync(kept), { code: "ENOENT" });
-  t.equal(await ada.daemon(project), "ada");
+  t.equal(await daemon(project), "ada");
   t.equal(readFileSync(kept, "utf8"), "ada\n");
 
-  const grace = await machineOf(t, "grace");
-  t.equal(await grace.daemon(project), "ada", "also under another user's name");
-  t.match(grace.client(project), { stage: "ada", stageKnown: true });
+  userIs("grace");
+  t.equal(await daemon(project), "ada", "also under another user's name");
+  t.match(client(project), { stage: "ada", stageKnown: true });
   t.equal(readFileSync(kept, "utf8"), "ada\n");
-  t.equal(await grace.daemon(emptyProject(t).project), "grace");
+  t.equal(await daemon(emptyProject(t).project), "grace");
 });
 
 t.test(

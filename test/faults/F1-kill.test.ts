@@ -19,7 +19,7 @@ import { Rig } from "../support/rig.ts";
 
 t.setTimeout(600_000);
 
-const KILLS = times(100, 8);
+const KILLS = times(100, 4);
 /** Side by side, each with a daemon of its own: most of a round is waiting for a start. */
 const LANES = 2;
 /** The moment of a kill is after so many new rows, and some milliseconds. A start alone makes some ten. */

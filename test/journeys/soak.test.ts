@@ -11,7 +11,7 @@ import { ROOT } from "../support/rig.ts";
 t.test("saves, dead workers, cuts, restarts and kills: each invocation is accounted for", async (t) => {
   const args = [
     "--invocations",
-    String(times(3_000, 800)),
+    String(times(3_000, 400)),
     "--concurrency",
     "16",
     "--seconds",

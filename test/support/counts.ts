@@ -1,7 +1,7 @@
 import type { Test } from "tap";
 
 /** How often the tests repeat what they repeat many times: LIVEDEV_FULL=1 (CI) gives the counts that are promised. */
-export const times = (full: number, quick: number): number =>
+export const times = <T = number>(full: T, quick: T): T =>
   process.env["LIVEDEV_FULL"] === "1" ? full : quick;
 
 /** What a test counted; `npm test` prints it at its end. */

@@ -20,8 +20,12 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
+import { stopDaemon } from "../../client/cli/stop-daemon.ts";
 import { connect, type ConnectOptions, type LivedevClient } from "../../client/connect.ts";
+import { locate, type Place } from "../../client/discovery.ts";
 import { ourEnvironment } from "../../client/greet.ts";
+import { findServing, stopServing } from "../../daemon/cloud/serving.ts";
+import { STATE_FOLDER } from "../../proto/discovery.ts";
 
 export const ROOT = join(import.meta.dirname, "../..");
 
@@ -170,10 +174,26 @@ export class Rig {
     }
   }
 
+  /** As `livedevd stop` and `livedev cloud stop` do it, without a process for each. */
+  async #stop(): Promise<void> {
+    let place: Place;
+    try {
+      place = locate({ cwd: this.project, env: this.env });
+    } catch {
+      // Its config is gone, say: the commands know where a project without one has its state.
+      await this.livedevd("stop");
+      await this.livedev("cloud", "stop");
+      return;
+    }
+    // What does not end is told of below.
+    await stopDaemon(place, { signal: new AbortController().signal }).catch(() => undefined);
+    const cloud = await findServing(join(place.project, STATE_FOLDER, "cloud"));
+    if (cloud !== undefined) await stopServing(cloud).catch(() => undefined);
+  }
+
   /** Stops the daemon and the cloud. Throws where a process outlived them; ends it all the same. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.livedevd("stop");
-    await this.livedev("cloud", "stop");
+    await this.#stop();
     const left = process.platform === "linux" ? await this.#outliving() : [];
     for (const { pid } of left) {
       try {
