@@ -274,7 +274,8 @@ export class Daemon {
     this.#functions = this.#scope.use(
       await Functions.open({
         project: this.project,
-        outDir: join(this.#stateDir, "build"),
+        // Of its own: what it does not know there it takes for what an earlier daemon left, and removes.
+        outDir: join(this.#stateDir, "build", "functions"),
         leftoversDir: join(this.#stateDir, "workers"),
         record,
         onInputs: () => this.#inputsChanged(),

@@ -31,6 +31,8 @@ type RunEnvironment = RpcResult<"environment.get">;
 
 /** What may change what a command is given. */
 const CHANGES = ["config.loaded", "deploy.finished", "secret.changed"];
+/** Where it could not be told what a command is given now. */
+const AGAIN_MS = 2_000;
 /** From SIGTERM to SIGKILL, when `--watch` starts it anew. */
 const PATIENCE_MS = 5_000;
 
@@ -92,6 +94,7 @@ async function watched(
   let running = new Running(args, given);
   // Looked at once more when all of it is followed: what changed before is told by nobody.
   let changed = true;
+  let failed: string | undefined;
   let wake = () => {};
   const look = () => {
     changed = true;
@@ -112,12 +115,17 @@ async function watched(
     }
     changed = false;
     const now = await environmentFor(client, options).catch((error: unknown) => {
-      // A config that is broken for a moment: what runs goes on as it is.
-      if (error instanceof LivedevError) printError(error);
-      else throw error;
+      // A config that is broken for a moment, AWS that does not answer: what runs goes on as it is.
+      if (!(error instanceof LivedevError)) throw error;
+      if (error.message !== failed) printError(error);
+      failed = error.message;
       return undefined;
     });
-    if (now === undefined) continue;
+    if (now === undefined) {
+      setTimeout(look, AGAIN_MS).unref();
+      continue;
+    }
+    failed = undefined;
     const keysNow = isDevelopers(now) ? readAwsFiles(process.env) : keys;
     if (keysNow === keys && JSON.stringify(now) === JSON.stringify(given)) continue;
     given = now;

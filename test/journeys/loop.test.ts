@@ -1,4 +1,7 @@
 /** The whole way: the real stub behind the local cloud's Runtime API, the real daemon, the CLI as it ships. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+
 import t from "tap";
 
 import type { LivedevEvent, RecordedEvent } from "../../proto/events.ts";
@@ -163,6 +166,12 @@ t.test("a saved config, or a saved .env, is deployed by itself; what runs goes o
   );
   const { urls } = await watch.next("deploy.finished", (event) => "Other" in event.urls);
   t.equal(await (await fetch(urls["Other"] ?? "")).text(), '"other"');
+  const build = join(rig.project, ".livedev", rig.stage, "build");
+  t.same(
+    readdirSync(build).sort(),
+    ["config", "deploy", "functions", "release"],
+    "of what is built no part clears up another's",
+  );
 
   rig.save(".env", "WORD=second\nSECONDS=40\n");
   await watch.next("deploy.stepped", ({ resource }) => resource === 'aws.Function "Slow"');

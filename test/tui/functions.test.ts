@@ -136,9 +136,9 @@ t.test("functions in the multiplexer", { skip: tmuxMissing }, async (t) => {
 
   await t.test("copied as JSON, as curl, as livedev invoke: each of them works", async (t) => {
     await fetch(`${url}books?max=2`, { method: "POST", headers: { "x-shop": "it's ours" }, body: "a body" });
-    await screen.type("g");
+    // What is chosen stays chosen when a row comes above it.
     await screen.until(/● ok .* Api\n.*replay of/);
-    await screen.type("Enter");
+    await screen.type("g", "Enter");
     await screen.until(/rawPath[^]*books/);
     const copyAs = async (downs: number) => {
       await screen.type("y");

@@ -22,7 +22,8 @@ export type ScreenOptions = {
   readonly command?: string;
 };
 
-const PATIENCE_MS = 30_000;
+/** With other tests beside it, a start alone takes ten seconds at times. */
+const PATIENCE_MS = 90_000;
 
 export class TuiRig {
   readonly rig: Rig;
