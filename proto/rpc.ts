@@ -2,7 +2,7 @@
  * The control API's methods: the schemas that validate are the ones that `rpc.discover` publishes (OpenRPC). Clients
  * use `import type`. Methods are `noun.verb`.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 import type { RecordedEvent } from "./events.ts";
 

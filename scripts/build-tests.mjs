@@ -4,7 +4,7 @@
  * is written.
  */
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { build, transform } from "esbuild";
@@ -13,7 +13,7 @@ import { ROOT } from "./setup.mjs";
 
 const OUT = join(".tap", "built");
 
-/** Of the files and folders that are named; of all where none is. Gives what was built, relative to the repository. */
+/** Of the files and folders that are named; of all where none is. Gives what was built, and as what it is written. */
 export async function buildTests(named) {
   const files = (named.length > 0 ? named : ["test"]).flatMap((path) =>
     statSync(join(ROOT, path)).isDirectory() ? filesOf(path) : [path],
@@ -37,12 +37,11 @@ export async function buildTests(named) {
     logLevel: "warning",
     plugins: [{ name: "where it is written", setup: keepPlaces }],
   });
-  return files.map((file) => join(OUT, relative("test", file)).replace(/\.ts$/, ".mjs"));
+  return files.map((name) => ({
+    name,
+    file: join(OUT, relative("test", name)).replace(/\.ts$/, ".mjs"),
+  }));
 }
-
-/** The test file that was built there; anything else as it is. */
-export const writtenAs = (built) =>
-  built.startsWith(OUT + sep) ? join("test", relative(OUT, built)).replace(/\.mjs$/, ".ts") : built;
 
 const filesOf = (folder) =>
   readdirSync(join(ROOT, folder), { recursive: true })

@@ -59,7 +59,17 @@ const builds = [
       "build-thread": "daemon/functions/build-thread.ts",
       "tunnel-thread": "daemon/tunnel/thread.ts",
     },
-    external: ["better-sqlite3", "esbuild", "ssh2", "@lydell/node-pty", "bufferutil", "utf-8-validate"],
+    external: [
+      "better-sqlite3",
+      "esbuild",
+      "ssh2",
+      "@lydell/node-pty",
+      "bufferutil",
+      "utf-8-validate",
+      // Never asked for: daemon/lib/without-schemas.ts.
+      "@fastify/ajv-compiler",
+      "@fastify/fast-json-stringify-compiler",
+    ],
   },
   whole({ client: "client/connect.ts", sdk: "client/sdk/index.ts", tui: "client/tui/main.ts" }),
   whole(

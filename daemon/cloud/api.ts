@@ -11,6 +11,7 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import type { Log } from "../lib/log.ts";
+import { WITHOUT_SCHEMAS } from "../lib/without-schemas.ts";
 import { AwsError, accessDenied, internalFailure, requestTooLarge, unsupported } from "./aws-error.ts";
 import { callIam } from "./iam.ts";
 import { LAMBDA_ROUTES, type LambdaOperation } from "./lambda-routes.ts";
@@ -60,6 +61,7 @@ export class Api {
     // Only where it serves: the program's short commands need not wait for it to load.
     const { default: fastify } = await import("fastify");
     const app: FastifyInstance = fastify({
+      ...WITHOUT_SCHEMAS,
       bodyLimit: MAX_BODY,
       exposeHeadRoutes: false,
       forceCloseConnections: true,

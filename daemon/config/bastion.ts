@@ -1,7 +1,7 @@
 /** `bastion` of app(): the way of stubs to this machine, and of local code into the VPC. */
 import { isIPv4 } from "node:net";
 
-import { z } from "zod";
+import * as z from "zod";
 
 import type { WantedBastion } from "../../proto/app.ts";
 import { count, given, notThis, text } from "./values.ts";

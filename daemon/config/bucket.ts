@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 import type { WantedBucketPolicy, WantedLifecycle } from "../../proto/app.ts";
 import { allow } from "./permissions.ts";

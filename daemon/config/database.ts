@@ -1,5 +1,5 @@
 /** `Postgres` and `Redis`. With `dev`, under `livedev dev`, one is not deployed: its outputs are what `dev` says. */
-import { z } from "zod";
+import * as z from "zod";
 
 import type { Text, WantedDatabase, WantedPlacement, WantedProcess } from "../../proto/app.ts";
 import type { RawComponent } from "./messages.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 import { COMPONENT, UNKNOWN } from "../../proto/app.ts";
 import { permission } from "./permissions.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 import type { Text, WantedPermission } from "../../proto/app.ts";
 import { anyText, notThis, texts } from "./values.ts";

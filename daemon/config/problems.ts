@@ -1,5 +1,5 @@
 /** zod's issues as sentences that name file, line, component and property. */
-import type { z } from "zod";
+import type * as z from "zod";
 
 import { COMPONENT, references } from "../../proto/app.ts";
 import { nearest } from "./did-you-mean.ts";

@@ -1,7 +1,7 @@
 /** Frontends, services and free commands: what runs in dev, and what a real deployment does instead. */
 import { posix } from "node:path";
 
-import { z } from "zod";
+import * as z from "zod";
 
 import type { ProcessKind, Text, WantedProcessDeploy } from "../../proto/app.ts";
 import type { RawComponent } from "./messages.ts";

@@ -1,5 +1,5 @@
 /** What the kinds of components have in common: how each is read (a file per kind), and what it hands over. */
-import type { z } from "zod";
+import type * as z from "zod";
 
 import { COMPONENT, type WantedApp, type WantedLink, type WantedPermission } from "../../proto/app.ts";
 import type { Place, RawComponent } from "./messages.ts";

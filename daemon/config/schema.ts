@@ -2,7 +2,7 @@
  * What `app()` may say, with the reason of each refusal: it completes the sentence "<property> is <value>; …". The
  * components' schemas stand in a file for each. Names and properties follow SST's; each schema gives the wanted form.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 import { flag, notThis, text } from "./values.ts";
 import { bastion } from "./bastion.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 import { parse, type Read } from "./reading.ts";
 import { anyText, given, reference } from "./values.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 import { COMPONENT, type Text, type Texts, type WantedTemplate } from "../../proto/app.ts";
 import type { RawComponent } from "./messages.ts";

@@ -1,5 +1,5 @@
 /** `url` of app(): an address of the user's own that leads stubs to this machine. */
-import { z } from "zod";
+import * as z from "zod";
 
 import type { WantedUrlWay } from "../../proto/app.ts";
 import { count, notThis, text } from "./values.ts";

@@ -1,7 +1,7 @@
 /** Values that properties of several components take, each with the reason of its refusal (schema.ts). */
 import { posix } from "node:path";
 
-import { z } from "zod";
+import * as z from "zod";
 
 import {
   COMPONENT,

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 import type { WantedNat, WantedVpc } from "../../proto/app.ts";
 import { parse, subject, without, type Read } from "./reading.ts";

@@ -6,18 +6,15 @@
  *     /livedev/<app>/<stage>/<name>
  *     /livedev/<app>/_fallback/<name>     no stage begins with _
  */
-import {
-  AddTagsToResourceCommand,
-  DeleteParameterCommand,
-  paginateGetParametersByPath,
-  PutParameterCommand,
-  type SSMClient,
-} from "@aws-sdk/client-ssm";
+import type { SSMClient } from "@aws-sdk/client-ssm";
 
 import type { Aws } from "../aws/aws.ts";
 import { awsName, explainAws } from "../aws/failure.ts";
 import { nextLook } from "../lib/looks.ts";
 import { isSecretName, type KeptSecrets, type SecretScope, type SecretStore } from "./secrets.ts";
+
+/** Loaded with the first secret of an app in AWS. */
+const ssm = () => import("@aws-sdk/client-ssm");
 
 export class SsmSecrets implements SecretStore {
   readonly #aws: Aws;
@@ -40,6 +37,7 @@ export class SsmSecrets implements SecretStore {
 
   set(scope: SecretScope, values: Readonly<Record<string, string>>): Promise<void> {
     return this.#call("setting a secret of", async (client) => {
+      const { AddTagsToResourceCommand, PutParameterCommand } = await ssm();
       for (const [name, Value] of Object.entries(values)) {
         const Name = `${this.#path(scope)}/${name}`;
         // Above 4 KB a parameter costs money; up to there it does not.
@@ -65,6 +63,7 @@ export class SsmSecrets implements SecretStore {
 
   remove(scope: SecretScope, name: string): Promise<boolean> {
     return this.#call("removing a secret of", async (client) => {
+      const { DeleteParameterCommand } = await ssm();
       try {
         await client.send(new DeleteParameterCommand({ Name: `${this.#path(scope)}/${name}` }));
         return true;
@@ -92,6 +91,7 @@ export class SsmSecrets implements SecretStore {
 
   async #versions(): Promise<string> {
     const client = await this.#aws.ssm();
+    const { paginateGetParametersByPath } = await ssm();
     const found: string[] = [];
     for (const scope of ["stage", "fallback"] as const) {
       const pages = paginateGetParametersByPath({ client }, { Path: this.#path(scope) });
@@ -102,6 +102,7 @@ export class SsmSecrets implements SecretStore {
   }
 
   async #readScope(client: SSMClient, scope: SecretScope): Promise<Record<string, string>> {
+    const { paginateGetParametersByPath } = await ssm();
     const found: Record<string, string> = {};
     const path = this.#path(scope);
     for await (const { Parameters = [] } of paginateGetParametersByPath(

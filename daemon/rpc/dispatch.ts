@@ -15,7 +15,7 @@ import {
   type JSONRPCID,
   type JSONRPCResponse,
 } from "json-rpc-2.0";
-import type { z } from "zod";
+import type * as z from "zod";
 
 import { RPC_ERROR } from "../../proto/errors.ts";
 import { isDiskFull, LivedevError, storageFull, tooManyRequests } from "../lib/errors.ts";

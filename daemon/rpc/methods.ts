@@ -1,7 +1,7 @@
 /** What the daemon gives the control API, and what the control API gives a method. */
 import type { Cursor, RecordedEvent } from "../../proto/events.ts";
 import type { RPC, RpcMethod, RpcResult } from "../../proto/rpc.ts";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** The methods that the control API answers itself. */
 export type OwnMethod = "rpc.discover" | "events.subscribe" | "events.unsubscribe";

@@ -3,7 +3,7 @@
  * from server to client: those stand under `x-notifications`, shaped like methods.
  * @see https://spec.open-rpc.org
  */
-import { z } from "zod";
+import * as z from "zod";
 
 import { RPC_ERROR } from "../../proto/errors.ts";
 import { RPC, RPC_NOTIFICATIONS } from "../../proto/rpc.ts";

@@ -14,6 +14,7 @@ import { RPC, type RpcMethod } from "../../proto/rpc.ts";
 import { messageOf, webSocketOnly } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Scope } from "../lib/scope.ts";
+import { WITHOUT_SCHEMAS } from "../lib/without-schemas.ts";
 
 import { Connection } from "./connection.ts";
 import { Dispatcher, type Caller } from "./dispatch.ts";
@@ -84,7 +85,12 @@ export class Rpc implements AsyncDisposable {
   async #listen(): Promise<void> {
     const { socketPath, log, keepMs } = this.#options;
     await checkSocketDirectory(socketPath);
-    const app = fastify({ logger: false, bodyLimit: MAX_MESSAGE_BYTES, forceCloseConnections: "idle" });
+    const app = fastify({
+      ...WITHOUT_SCHEMAS,
+      logger: false,
+      bodyLimit: MAX_MESSAGE_BYTES,
+      forceCloseConnections: "idle",
+    });
     this.#route(app);
     this.#scope.defer(() => closeWithin(app, 1_000));
     await app.ready();

@@ -4,6 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 
 import t from "tap";
 
+import { times } from "../support/counts.ts";
 import { Rig } from "./rig.ts";
 
 const SAYS = (word: string) => `export const handler = async () => ${JSON.stringify(word)};\n`;
@@ -87,7 +88,7 @@ t.test("the last good code is never run silently after a broken save", async (t)
 t.test("of two saves 5 ms apart the last one wins", async (t) => {
   const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("old") } });
   t.equal(await rig.value(), "old");
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < times(10, 4); round++) {
     rig.saveAtOnce("src/api.ts", SAYS(`first-${round}`));
     const between = performance.now();
     while (performance.now() - between < 5) await turn();
@@ -106,10 +107,11 @@ t.test("a save at any moment of a build wins over that build", async (t) => {
   const rig = await Rig.open(t, { files });
   await rig.invoke();
   const { tookMs } = await rig.next("build.finished");
-  for (let save = 1; save <= 20; save++) {
+  const saves = times(20, 6);
+  for (let save = 1; save <= saves; save++) {
     rig.saveAtOnce("src/api.ts", `${files["src/api.ts"]}// ${save}\n`);
     const began = performance.now();
-    while (performance.now() - began < (tookMs / 2) * (save / 20)) await turn();
+    while (performance.now() - began < (tookMs / 2) * (save / saves)) await turn();
     rig.saveAtOnce("src/word.ts", WORD(String(save)));
     t.match(await rig.value(), { word: String(save) });
   }
@@ -243,7 +245,7 @@ t.test("what settings files say is an input too", async (t) => {
 t.test("an undo to code that was built before runs that code again", async (t) => {
   const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("one") } });
   const first = await rig.invoke();
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < times(10, 4); round++) {
     rig.save("src/api.ts", SAYS("two"));
     if (round % 2 === 0) t.equal(await rig.value(), "two");
     rig.save("src/api.ts", SAYS("one"));

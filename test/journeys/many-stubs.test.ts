@@ -11,7 +11,7 @@ import { Rig } from "../support/rig.ts";
 import { Watched } from "../support/live-stub.ts";
 
 const PROCESSES = 4;
-const STUBS = times(125, 25);
+const STUBS = times(125, 10);
 const FUNCTIONS = ["One", "Two", "Three", "Four"];
 
 const FILES = {

@@ -4,6 +4,7 @@ import { get, type IncomingMessage } from "node:http";
 
 import t, { type Test } from "tap";
 
+import { times } from "../support/counts.ts";
 import { Rig } from "../support/rig.ts";
 import { project, runsOf, Watched } from "../support/live-stub.ts";
 
@@ -77,64 +78,72 @@ async function live(t: Test) {
   return { rig, watched, url: new URL(url) };
 }
 
-t.test("300 MB flow through worker, daemon and stub in bounded memory; a torn stream is cut", async (t) => {
-  const { rig, watched, url } = await live(t);
-  await read(await requested(new URL("?mb=1", url)), () => {});
-  const [stub = 0] = await stubPids(rig);
-  const daemon = rig.daemonPid();
-  const before = { daemon: rssMb(daemon), stub: rssMb(stub) };
-  const peak = { ...before };
-  let total = 0;
-  const began = performance.now();
-  const ended = await read(await requested(new URL("?mb=300", url)), (bytes) => {
-    total = bytes;
-    if (bytes % (4 * MB) > 256 * 1024) return;
-    peak.daemon = Math.max(peak.daemon, rssMb(daemon));
-    peak.stub = Math.max(peak.stub, rssMb(stub));
-  });
-  const seconds = (performance.now() - began) / 1000;
-  t.equal(ended, "whole");
-  t.equal(total, 300 * MB);
-  t.comment(
-    `300 MB in ${seconds.toFixed(1)} s; rss of the daemon ${before.daemon} → at most ${peak.daemon} MB, of the stub ${before.stub} → ${peak.stub} MB`,
-  );
-  t.ok(peak.daemon - before.daemon < 120, "the daemon holds no more than a part of it");
-  t.ok(peak.stub - before.stub < 120, "nor does the stub");
+const LARGE = times(300, 150);
 
-  const slow = await requested(new URL("?mb=100&slow=yes", url));
-  await read(await requested(new URL("?mb=100", url)), () => {});
-  const written = watched.events
-    .filter((event) => event.type === "invocation.logged")
-    .reduce((most, { text }) => Math.max(most, Number(/^written (\d+)/.exec(text)?.[1] ?? 0)), 0);
-  t.ok(written > 0 && written < 60 * MB, `nobody read, and ${written} bytes were taken from the handler`);
-  t.ok(rssMb(daemon) - before.daemon < 120, "nor are they here");
-  t.equal(await read(slow, (bytes) => (total = bytes)), "whole");
-  t.equal(total, 100 * MB);
+t.test(
+  `${LARGE} MB flow through worker, daemon and stub in bounded memory; a torn stream is cut`,
+  async (t) => {
+    const { rig, watched, url } = await live(t);
+    await read(await requested(new URL("?mb=1", url)), () => {});
+    const [stub = 0] = await stubPids(rig);
+    const daemon = rig.daemonPid();
+    const before = { daemon: rssMb(daemon), stub: rssMb(stub) };
+    const peak = { ...before };
+    let total = 0;
+    const began = performance.now();
+    const ended = await read(await requested(new URL(`?mb=${LARGE}`, url)), (bytes) => {
+      total = bytes;
+      if (bytes % (4 * MB) > 256 * 1024) return;
+      peak.daemon = Math.max(peak.daemon, rssMb(daemon));
+      peak.stub = Math.max(peak.stub, rssMb(stub));
+    });
+    const seconds = (performance.now() - began) / 1000;
+    t.equal(ended, "whole");
+    t.equal(total, LARGE * MB);
+    t.comment(
+      `${LARGE} MB in ${seconds.toFixed(1)} s; rss of the daemon ${before.daemon} → at most ${peak.daemon} MB, of the stub ${before.stub} → ${peak.stub} MB`,
+    );
+    t.ok(peak.daemon - before.daemon < 120, "the daemon holds no more than a part of it");
+    t.ok(peak.stub - before.stub < 120, "nor does the stub");
 
-  // @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
-  const left = await requested(new URL("?mb=20&name=left", url));
-  left.destroy();
-  const { id: leftId } = await watched.next("invocation.logged", ({ text }) => text === "wrote all of left");
-  await watched.next("invocation.delivered", (event) => event.id === leftId);
-  t.match(
-    await watched.client.call("invocation.get", { id: leftId }),
-    { status: "ok" },
-    "AWS does not tell a function that its URL's caller has left: it runs to its end",
-  );
+    const slow = await requested(new URL("?mb=100&slow=yes", url));
+    await read(await requested(new URL("?mb=100", url)), () => {});
+    const written = watched.events
+      .filter((event) => event.type === "invocation.logged")
+      .reduce((most, { text }) => Math.max(most, Number(/^written (\d+)/.exec(text)?.[1] ?? 0)), 0);
+    t.ok(written > 0 && written < 60 * MB, `nobody read, and ${written} bytes were taken from the handler`);
+    t.ok(rssMb(daemon) - before.daemon < 120, "nor are they here");
+    t.equal(await read(slow, (bytes) => (total = bytes)), "whole");
+    t.equal(total, 100 * MB);
 
-  const torn = await read(await requested(new URL("?mb=20&tornAt=5", url)), (bytes) => (total = bytes));
-  t.equal(torn, "cut", "the caller can tell");
-  t.ok(total <= 6 * MB, `${total} bytes came before`);
-  const { id } = await watched.next("invocation.answered", ({ status }) => status === "error");
-  const history = await watched.client.call("invocation.get", { id });
-  t.match(history, { status: "error", errorMessage: "torn" });
-  t.equal(history.answer?.bytes, 5 * MB, "F25: history tells how much the handler wrote");
-  t.match(history.answer?.text, /^livedev .*… \(cut: 1048576 of 5242880 bytes are kept\)$/);
-  const shown = await rig.livedev("history", String(id));
-  t.match(shown.stdout, /5242880 bytes/);
-  // Through a pipe, to its last line.
-  t.match(shown.stdout, /cut: 1048576 of 5242880 bytes are kept/);
-});
+    // @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
+    const left = await requested(new URL("?mb=20&name=left", url));
+    left.destroy();
+    const { id: leftId } = await watched.next(
+      "invocation.logged",
+      ({ text }) => text === "wrote all of left",
+    );
+    await watched.next("invocation.delivered", (event) => event.id === leftId);
+    t.match(
+      await watched.client.call("invocation.get", { id: leftId }),
+      { status: "ok" },
+      "AWS does not tell a function that its URL's caller has left: it runs to its end",
+    );
+
+    const torn = await read(await requested(new URL("?mb=20&tornAt=5", url)), (bytes) => (total = bytes));
+    t.equal(torn, "cut", "the caller can tell");
+    t.ok(total <= 6 * MB, `${total} bytes came before`);
+    const { id } = await watched.next("invocation.answered", ({ status }) => status === "error");
+    const history = await watched.client.call("invocation.get", { id });
+    t.match(history, { status: "error", errorMessage: "torn" });
+    t.equal(history.answer?.bytes, 5 * MB, "F25: history tells how much the handler wrote");
+    t.match(history.answer?.text, /^livedev .*… \(cut: 1048576 of 5242880 bytes are kept\)$/);
+    const shown = await rig.livedev("history", String(id));
+    t.match(shown.stdout, /5242880 bytes/);
+    // Through a pipe, to its last line.
+    t.match(shown.stdout, /cut: 1048576 of 5242880 bytes are kept/);
+  },
+);
 
 t.test(
   "Lambda breaks a stream: the worker that writes it is ended, and history says cancelled",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
-import { times } from "../support/counts.ts";
+import { inFull, some } from "../support/counts.ts";
 import { processesIn, ROOT } from "../support/rig.ts";
 import { block } from "./readme.ts";
 import { pack, Stranger, type NodeFolder } from "./stranger.ts";
@@ -105,15 +105,14 @@ function made(t: Test, stranger: Stranger): void {
 }
 
 // With its scripts it takes a compiler's minute, for what is native in ssh2; without them, as the next one has it, none.
-for (const folder of times<readonly string[]>(["an empty folder"], []))
-  t.test(`in ${folder}, on the Node that runs (${process.version})`, async (t) => {
-    await using stranger = Stranger.open();
-    const installed = await stranger.npm("install", "-D", "--prefer-offline", tarball);
-    t.equal(installed.code, 0, installed.stderr);
-    t.notMatch(installed.stderr, /EBADENGINE|deprecated (?!prebuild-install)/, "npm has nothing to warn of");
-    await journey(t, stranger);
-    made(t, stranger);
-  });
+t.test(`in an empty folder, on the Node that runs (${process.version})`, { skip: inFull }, async (t) => {
+  await using stranger = Stranger.open();
+  const installed = await stranger.npm("install", "-D", "--prefer-offline", tarball);
+  t.equal(installed.code, 0, installed.stderr);
+  t.notMatch(installed.stderr, /EBADENGINE|deprecated (?!prebuild-install)/, "npm has nothing to warn of");
+  await journey(t, stranger);
+  made(t, stranger);
+});
 
 /** What an editor would say, by TypeScript 5 and 7, in each kind of project that users have. */
 async function typeChecks(t: Test, stranger: Stranger): Promise<void> {
@@ -122,7 +121,7 @@ async function typeChecks(t: Test, stranger: Stranger): Promise<void> {
     "TypeScript 7": join(ROOT, "node_modules", ".bin", "tsc"),
   };
   const check = async (kind: string) => {
-    for (const [name, compiler] of Object.entries(compilers)) {
+    for (const [name, compiler] of some(Object.entries(compilers))) {
       const { code, stdout } = await stranger.run(compiler, ["-p", "."]);
       t.equal(code, 0, `${name}, ${kind}\n${stdout}`);
     }

@@ -3,11 +3,11 @@ import { statSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 import t from "tap";
 
-import { counted } from "../support/counts.ts";
+import { counted, times } from "../support/counts.ts";
 import { Child, childProgram, run } from "./processes.ts";
 import { openStore, seeded, stateFile } from "./support.ts";
 
-const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? 30);
+const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? times(30, 10));
 const RESTARTS_MEASURED = 10;
 
 // Each round starts a process. The whole daemon is killed in test/faults/F1-kill.

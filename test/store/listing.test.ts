@@ -4,6 +4,7 @@ import t, { type Test } from "tap";
 import type { Store } from "../../daemon/store/store.ts";
 import { shown } from "../../daemon/store/shown.ts";
 import { shownStatus, type InvocationRow, type ShownStatus } from "../../daemon/store/summary.ts";
+import { times } from "../support/counts.ts";
 import { bytesOf, invoke, openStore, seeded, stateFile, type Given } from "./support.ts";
 
 const STATES = ["received", "begun", "answered", "delivered", "undelivered"] as const;
@@ -186,7 +187,7 @@ void t.test("a search finds what looking through each shown payload would find",
       return json.replaceAll(/[é€aß]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
     return json;
   };
-  const events = Array.from({ length: 400 }, (_, n) =>
+  const events = Array.from({ length: times(400, 150) }, (_, n) =>
     n % 10 === 0
       ? Buffer.from([0x61, 0xff, 0x41, n & 0xff, 0xc3])
       : bytesOf(written(JSON.stringify(value(0)))),

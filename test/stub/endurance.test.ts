@@ -9,7 +9,7 @@ import { KEY, KEY_ID, ok, openBridge, portOf, StubProcess } from "../support/stu
 import { FrameProxy } from "../support/frame-proxy.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 
-const ROUNDS = times(10_000, 2_000);
+const ROUNDS = times(10_000, 1_000);
 
 const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
 const rssKb = (pid: number) =>

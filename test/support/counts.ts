@@ -4,6 +4,9 @@ import type { Test } from "tap";
 export const times = <T = number>(full: T, quick: T): T =>
   process.env["LIVEDEV_FULL"] === "1" ? full : quick;
 
+/** The `skip` of a test that takes a minute of the machine by itself. */
+export const inFull = times<string | false>(false, "only with LIVEDEV_FULL=1");
+
 /** What a test counted; `npm test` prints it at its end. */
 export const counted = (t: Test, text: string): void => t.comment(`counted: ${text}`);
 
