@@ -10,7 +10,7 @@ const { files, jobs, timeoutS } = JSON.parse(process.argv[2]);
 t.jobs = jobs;
 t.setTimeout(0);
 for (const { file, name } of files) {
-  t.spawn("env", ["-u", "NODE_OPTIONS", process.execPath, "--enable-source-maps", file], {
+  void t.spawn("env", ["-u", "NODE_OPTIONS", process.execPath, "--enable-source-maps", file], {
     name,
     buffered: true,
     timeout: timeoutS * 1000,

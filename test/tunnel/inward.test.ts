@@ -44,8 +44,7 @@ class Events {
       if (posted.to === "response" && body.ran === name) {
         this.counts.ok += 1;
         await wait(10);
-      }
-      else if (body.errorType === "Livedev.Away") {
+      } else if (body.errorType === "Livedev.Away") {
         this.counts.away += 1;
         // As whoever tries again would.
         await wait(100);
