@@ -435,6 +435,8 @@ export class ProcessPane implements Pane {
     while (this.#typed !== "") {
       const data = this.#typed.slice(0, MAX_WRITE);
       this.#typed = this.#typed.slice(data.length);
+      // Whoever types sees the new size, and so does the program that reads it.
+      if (this.#resizing !== undefined) this.#resize();
       try {
         await this.#options.system.client.call("process.write", { name: this.#name, data });
       } catch (error) {

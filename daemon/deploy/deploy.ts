@@ -88,7 +88,7 @@ export class Deploy {
   }
 
   static async open(options: DeployOptions): Promise<Deploy> {
-    await mkdir(options.workDir, { recursive: true });
+    await mkdir(options.workDir, { recursive: true, mode: 0o700 });
     return new Deploy(options);
   }
 

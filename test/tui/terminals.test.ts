@@ -51,16 +51,21 @@ t.test("the multiplexer at terminals of every kind", { skip: tmuxMissing }, asyn
 
   /** What it shows is what one shows that was never resized; its program has the pane's size. */
   const asFresh = async (t: Test) => {
-    const { x } = await screen.find("Shell  ready");
+    const other = await tui.screen({ columns: COLUMNS, rows: ROWS });
+    await other.click(3, (await other.find("● Shell ")).y);
+    const { x } = await other.find("│Shell  ready");
+    // Drawn anew at this size, not as it was a moment ago.
+    await screen.until((text) => text.split("\n")[0]?.indexOf("│Shell  ready") === x);
     await screen.type("Enter");
     await screen.until("ctrl-z leave");
     await screen.type("clear; stty size", "Enter");
-    await screen.until(`│${ROWS - 2} ${COLUMNS - x}`);
+    // With the prompt behind it.
+    const size = new RegExp(`│${ROWS - 2} ${COLUMNS - x - 1}\\n[^\\n]*│sh>[^]*`);
+    await screen.until(size);
     await screen.type("C-z");
-    await screen.until("q quit");
-    const other = await tui.screen({ columns: COLUMNS, rows: ROWS });
-    await shell(other);
-    await other.until(`│${ROWS - 2} ${COLUMNS - x}`);
+    const whole = new RegExp(`${size.source}q quit`);
+    await screen.until(whole);
+    await other.until(whole);
     const rows = await screen.until(/● Deploy +live/);
     // The other goes live first, too.
     t.same(await other.until((text) => text === rows.join("\n")), rows);
@@ -146,18 +151,19 @@ t.test("the multiplexer at terminals of every kind", { skip: tmuxMissing }, asyn
   });
 
   await t.test("256 colours, 16, or none", async (t) => {
-    const paint =
-      "clear; printf '\\033[38;2;200;30;40mrgb \\033[38;5;208mpalette \\033[32mgreen\\033[0m \\033[1mbold\\033[0m\\n'";
+    const paint = (word: string) =>
+      `clear; printf '\\033[38;2;200;30;40mrgb \\033[38;5;208mpalette \\033[32mgreen\\033[0m \\033[1mbold\\033[0m ${word}\\n'`;
     const kinds: readonly (readonly [env: string, fits: RegExp])[] = [
       ["env -u TMUX -u COLORTERM TERM=xterm-256color", /38;5;\d+m\S*rgb.*38;5;208mpalette.*\[32mgreen/],
       ["env -u TMUX -u COLORTERM TERM=xterm", /\[91m\S*rgb palette .*\[32mgreen/],
       ["NO_COLOR=1", /rgb palette green .*\[1mbold/],
     ];
-    for (const [env, fits] of kinds) {
+    for (const [index, [env, fits]] of kinds.entries()) {
       await dev(env);
       await shell();
-      await screen.type("Enter", paint, "Enter");
-      await screen.until(/│rgb palette green bold/);
+      // What the last one painted stands there still.
+      await screen.type("Enter", paint(`round-${index}`), "Enter");
+      await screen.until(`│rgb palette green bold round-${index}`);
       await screen.type("C-z");
       await screen.until("q quit");
       const styled = (await screen.rows({ styles: true })).join("\n");
@@ -209,7 +215,8 @@ t.test("the multiplexer at terminals of every kind", { skip: tmuxMissing }, asyn
       await screen.became(FLAGS, GIVEN_BACK);
       await screen.until(shown);
       await screen.type("stty -g > after; echo compared", "Enter");
-      await screen.until(/^compared$/m);
+      // Behind the prompt, where it was typed before there was one.
+      await screen.until(/^(?:\$ )?compared$/m);
       t.equal(rig.read("after"), rig.read("before"), `${signal}: its settings, too`);
     }
   });
