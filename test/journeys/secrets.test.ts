@@ -113,6 +113,8 @@ t.test("another value of a link is in the function, and AWS is not asked for it 
   rig.edit("livedev.config.ts", "perDay: 10", "perDay: 20");
   const seq = await loaded.promise;
   t.strictSame((await invoke("Counts")).answer, { perDay: 20 });
+  // Behind the deployment that the save began.
+  await rig.start();
   const { events } = await client.call("event.list", { after: seq, types: ["deploy.stepped"], limit: 10 });
   t.strictSame(events, []);
 });

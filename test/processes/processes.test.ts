@@ -122,7 +122,7 @@ void t.test("one that crashes comes back, later each time; one that ends by itse
 });
 
 void t.test("it is asked first, then told, then killed, and only as far as it takes", async (t) => {
-  const [askMs, termMs] = [1_000, 1_000];
+  const [askMs, termMs] = [2_000, 2_000];
   const rig = await open(t, { limits: { askMs, termMs } });
   const environment = { TEST_MARK: `ladder-${process.pid}` };
   const program = (handlers: string) =>
