@@ -27,7 +27,14 @@ export type RunPlace = {
 };
 
 /** Values of another app, or of another time. */
-const LINKS = ["SST_RESOURCE_*", "SST_RESOURCES_JSON", "SST_KEY", "SST_KEY_FILE", "LIVEDEV_AS"];
+const LINKS = [
+  "SST_RESOURCE_*",
+  "SST_RESOURCES_JSON",
+  "SST_KEY",
+  "SST_KEY_FILE",
+  "LIVEDEV_AS",
+  "LIVEDEV_AS_KIND",
+];
 
 /** Wherever AWS's SDKs and tools look before they ask a container's endpoint. */
 const CREDENTIALS = [
@@ -76,12 +83,18 @@ export function asDeveloper(app: WantedApp, lookup: Lookup, place: RunPlace): Ru
 /** A frontend's or service's own links and variables, and the developer's own permissions. */
 export function asProcess(
   app: WantedApp,
-  { link, environment }: WantedProcess,
+  { name, kind, link, environment }: WantedProcess,
   lookup: Lookup,
   place: RunPlace,
 ): RunEnvironment {
   const { variables: given, unset } = developers(app, links(app, link, lookup), place);
-  const own = { ...given, ...variables(environment, lookup) };
+  const own = {
+    ...given,
+    ...variables(environment, lookup),
+    // For what `Resource` says where a link is missing.
+    LIVEDEV_AS: name,
+    LIVEDEV_AS_KIND: kind,
+  };
   return { variables: own, unset: without(unset, own) };
 }
 

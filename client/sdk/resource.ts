@@ -73,7 +73,7 @@ function withoutValue(name: string, secret: Record<string, unknown>): void {
 
 function missing(name: string): Error {
   const links = linked().filter((link) => link !== "App");
-  const to = functionName();
+  const { name: to, kind } = component();
   if (to === undefined && links.length === 0 && environment()[`${PREFIX}App`] === undefined) {
     return new Error(
       `Resource.${name} has no value here: this process runs outside livedev. Start it by \`livedev run -- …\`; in functions that livedev runs or has deployed, links are there.`,
@@ -86,19 +86,20 @@ function missing(name: string): Error {
     );
   }
   return new Error(
-    `Resource.${name}: ${name} is not linked to ${to}.${has} In livedev.config.ts, give new aws.Function("${to}", { … }) the line\n  link: [${[...links, name].join(", ")}],\nwith the component that is named "${name}".`,
+    `Resource.${name}: ${name} is not linked to ${to}.${has} In livedev.config.ts, give new ${kind}("${to}", { … }) the line\n  link: [${[...links, name].join(", ")}],\nwith the component that is named "${name}".`,
   );
 }
 
-/** The component's name: the function's in AWS without app and stage, or whose place `livedev run --as` takes. */
-function functionName(): string | undefined {
-  const { AWS_LAMBDA_FUNCTION_NAME: whole, LIVEDEV_AS: as } = environment();
-  if (as !== undefined) return as;
+/** What runs this code: a function, by its name in AWS without app and stage, or whom livedev says it is run as. */
+function component(): { readonly name: string | undefined; readonly kind: string } {
+  const { AWS_LAMBDA_FUNCTION_NAME: whole, LIVEDEV_AS: as, LIVEDEV_AS_KIND } = environment();
+  const kind = "aws.Function";
+  if (as !== undefined) return { name: as, kind: LIVEDEV_AS_KIND ?? kind };
   const app = environment()[`${PREFIX}App`];
-  if (whole === undefined || app === undefined) return whole;
+  if (whole === undefined || app === undefined) return { name: whole, kind };
   const { name, stage } = JSON.parse(app) as { name?: string; stage?: string };
   const prefix = `${name}-${stage}-`;
-  return whole.startsWith(prefix) ? whole.slice(prefix.length) : whole;
+  return { name: whole.startsWith(prefix) ? whole.slice(prefix.length) : whole, kind };
 }
 
 export const Resource: Linked = /* @__PURE__ */ new Proxy({} as Linked, {

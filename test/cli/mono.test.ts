@@ -1,5 +1,5 @@
 /** `livedev dev`: what mono mode prints, and what is left when it ends. */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { text } from "node:stream/consumers";
 import t from "tap";
 
 import { Mono } from "../../client/cli/mono.ts";
+import { deferred } from "../../daemon/lib/scope.ts";
 import type { LivedevEvent } from "../../proto/events.ts";
 import { Rig, ROOT } from "../support/rig.ts";
 
@@ -131,6 +132,32 @@ t.test("mono mode is one stream of lines, each with who says it", (t) => {
   t.end();
 });
 
+t.test("each name has a colour of its own, and keeps it", (t) => {
+  const { FORCE_COLOR, NO_COLOR } = process.env;
+  t.teardown(() => {
+    for (const [name, value] of Object.entries({ FORCE_COLOR, NO_COLOR }))
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+  });
+  process.env["FORCE_COLOR"] = "1";
+  delete process.env["NO_COLOR"];
+  const mono = new Mono({ processes: true });
+  mono.know(["MyApi", "Web"]);
+  const lines = EVENTS.flatMap((event) => mono.lines(event));
+  const coloursOf = (name: string) => {
+    // oxlint-disable-next-line no-control-regex -- these are the characters in question
+    const prefix = new RegExp(`^\\u001B\\[(\\d+)m${name} *\\u001B\\[39m `);
+    const found = lines.flatMap((line) => prefix.exec(line)?.[1] ?? []);
+    t.ok(found.length > 5, `${name}: ${found.length} lines`);
+    return [...new Set(found)];
+  };
+  const [api, web] = [coloursOf("MyApi"), coloursOf("Web")];
+  t.equal(api.length, 1);
+  t.equal(web.length, 1);
+  t.not(api[0], web[0]);
+  t.end();
+});
+
 t.test("basic mode leaves frontends and services out", (t) => {
   const mono = new Mono({ processes: false });
   const lines = EVENTS.flatMap((event) => mono.lines(event));
@@ -152,40 +179,56 @@ export default $config({
 });
 `,
   "src/api.ts": "export const handler = async () => { console.log('called'); return 'hello'; };",
-  "web/web.sh": "echo api at $API; exec sleep 1000",
+  "web/web.sh": `
+echo api at $API
+node -e 'import("livedev").then(({ Resource }) => console.log("bucket", Resource.Files.name))'
+exec sleep 1000
+`,
 };
+
+type Watched = {
+  readonly child: ChildProcess;
+  /** Resolves when what it printed matches. */
+  until(pattern: RegExp): Promise<void>;
+  text(): string;
+  readonly ended: Promise<unknown>;
+};
+
+/** `livedev dev`, and what it prints. */
+function watched(rig: Rig, ...args: string[]): Watched {
+  const child = rig.spawn("livedev.js", ["dev", ...args]);
+  let text = "";
+  let look = () => {};
+  child.stdout?.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+    look();
+  });
+  child.stderr?.setEncoding("utf8").on("data", (part: string) => (text += part));
+  const until = (pattern: RegExp) =>
+    new Promise<void>((resolve, reject) => {
+      look = () => pattern.test(text) && resolve();
+      child.once("close", () => reject(new Error(text)));
+      look();
+    });
+  return { child, until, text: () => text, ended: once(child, "close") };
+}
 
 t.test(
   "livedev dev goes live and shows it; what it opened goes on, or ends with it where it is asked to",
   async (t) => {
     await using rig = Rig.open({ files: FILES });
-    const watched = async (...args: string[]) => {
-      const child = rig.spawn("livedev.js", ["dev", ...args]);
-      let text = "";
-      let look = () => {};
-      child.stdout?.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-        look();
-      });
-      child.stderr?.setEncoding("utf8").on("data", (part: string) => (text += part));
-      const until = (pattern: RegExp) =>
-        new Promise<void>((resolve, reject) => {
-          look = () => pattern.test(text) && resolve();
-          child.once("close", () => reject(new Error(text)));
-          look();
-        });
-      return { child, until, text: () => text, ended: once(child, "close") };
-    };
+    rig.install();
 
-    const basic = await watched("--mode=basic");
+    const basic = watched(rig, "--mode=basic");
     await basic.until(/mono is live/);
     basic.child.kill("SIGINT");
     t.same(await basic.ended, [130, null]);
     t.match(basic.text(), "livedevd goes on");
     t.equal((await rig.livedev("ps")).stdout, "", "basic mode starts no frontend");
 
-    const mono = await watched();
+    const mono = watched(rig);
     await mono.until(/Web +│ api at http:/);
+    await mono.until(/Web +│ bucket mono-dev-files-/);
     await rig.livedev("invoke", "Api", "--event", "{}");
     await mono.until(/Api +│ called[\s\S]*Api +│ ← ok in /);
     mono.child.kill("SIGINT");
@@ -203,6 +246,13 @@ t.test(
     t.match(shown.stdout, /^http:\/\/\S+ \{.*"name":.*\} --turbo\n$/);
     t.match(shown.stderr, "livedevd's own Web makes room");
     t.match((await rig.livedev("ps", "--json")).stdout, '"state":"stopped"');
+    rig.save("missing.mjs", `import { Resource } from "livedev";\nResource.Api;\n`);
+    const missing = await rig.livedev("dev", "--as", "Web", "--", process.execPath, "missing.mjs");
+    t.equal(missing.code, 1);
+    t.match(
+      missing.stderr,
+      /Api is not linked to Web\. It has: Files\. .* give new DevCommand\("Web", .* the line\n {2}link: \[Files, Api\],/,
+    );
     const there = spawn(
       process.execPath,
       [join(ROOT, "dist/livedev.js"), "dev", "--", "sh", "show.sh", "-v"],
@@ -216,10 +266,55 @@ t.test(
     t.same(await once(there, "close"), [7, null]);
     t.match(await printed, /^http:\/\/\S+ \{.*"name":.*\} -v\n$/, "Web, by the directory it was called in");
 
-    const ends = await watched("--stop", "--json");
+    const ends = watched(rig, "--stop", "--json");
     await ends.until(/"urls":\{"Api":"http/);
     ends.child.kill("SIGINT");
     await ends.ended;
     t.equal((await rig.livedev("status")).code, 3, "the daemon has stopped");
+  },
+);
+
+const TELLS = {
+  "livedev.config.ts": `
+import { $config, DevCommand, Secret } from "livedev";
+export default $config({
+  app: () => ({ name: "mono", home: "local" }),
+  async run() {
+    new DevCommand("Teller", { link: [new Secret("StripeKey")], dev: { command: "sh tell.sh" } });
+  },
+});
+`,
+  "tell.sh": 'echo "it has $SST_RESOURCE_StripeKey"; exec sleep 1000',
+};
+
+t.test(
+  "a secret that is set restarts the process that links to it, and what the process prints of it is sealed",
+  async (t) => {
+    await using rig = Rig.open({ files: TELLS });
+    const set = (value: string) => rig.run("livedev.js", ["secret", "set", "StripeKey"], value);
+    t.equal((await set("planted walrus 4478")).code, 0);
+    const mono = watched(rig);
+    await mono.until(/Teller +│ it has \{.*"value":"«sealed»"/);
+    await using client = await rig.connect();
+    const exited = deferred<LivedevEvent>();
+    await client.subscribe({ types: ["process.exited"] }, ([first]) => first && exited.resolve(first.event));
+    t.equal((await set("planted seal 4479")).code, 0);
+    t.match(await exited.promise, {
+      type: "process.exited",
+      processName: "Teller",
+      reason: "restarted",
+      how: "SST_RESOURCE_StripeKey changed",
+      survivors: 0,
+    });
+    await mono.until(/restarted: SST_RESOURCE_StripeKey changed[^]*it has \{.*"value":"«sealed»"/);
+    t.match(
+      (await rig.livedev("ps")).stdout,
+      /^Teller +ready .* restarted .* ago: SST_RESOURCE_StripeKey changed$/m,
+    );
+    const logs = (await rig.livedev("logs", "Teller")).stdout;
+    t.equal(logs.match(/it has \{.*"value":"«sealed»"/g)?.length, 2);
+    t.notMatch(logs + mono.text(), /walrus|seal 4479/);
+    mono.child.kill("SIGINT");
+    await mono.ended;
   },
 );

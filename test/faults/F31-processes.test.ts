@@ -12,11 +12,7 @@ import t, { type Test } from "tap";
 import { alive, open, until, wanted } from "../processes/rig.ts";
 import { counted } from "../support/counts.ts";
 import { Rig } from "../support/rig.ts";
-import { killDaemon, slowness } from "./support.ts";
-
-/** In the environment of all of a tree, and of nobody else. */
-const SIGN = `LD_TEST_TREE=${process.pid}-${Date.now()}`;
-const [NAME = "", VALUE = ""] = SIGN.split("=");
+import { killDaemon, NAME, SIGN, slowness, VALUE } from "./support.ts";
 
 const command = (script: string) => JSON.stringify(`node ${script}`);
 
@@ -177,8 +173,9 @@ t.test("F31: none of the frontends' processes outlives the daemon, however it en
       const took = began();
       const start = up(rig, of(4));
       await until(() => alive(of(3)).length === 0, "none is alive");
-      t.comment(
-        `${before} processes, ${left} left; survivors: ${alive(of(3)).length}, ${took()} ms after the next start began`,
+      counted(
+        t,
+        `F31: ${before} processes, ${left} left; survivors: ${alive(of(3)).length}, ${took()} ms after the next start began`,
       );
       await withinBound(t, took());
       t.ok(await free(port), "the port is free");
@@ -220,13 +217,14 @@ t.test(
       ended.map(({ state }) => state),
       ["stopped", "stopped", "stopped"],
     );
-    counted(t, `F31: ${before} processes; survivors: ${alive(SIGN).length}`);
+    counted(t, `F32: ${before} processes; survivors: ${alive(SIGN).length}`);
     t.same(alive(SIGN), []);
     t.ok(await free(Number(readFileSync(port, "utf8"))), "the port is free");
 
     rig.processes.start("Leaves");
     const left = await rig.event("process.exited", ({ processName }) => processName === "Leaves");
     t.match(left, { reason: "ended", survivors: 0 });
+    counted(t, `F32: leaves; survivors: ${alive(SIGN).length}`);
     t.same(alive(SIGN), [], "what a process leaves behind ends with it");
   },
 );

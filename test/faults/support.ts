@@ -34,6 +34,10 @@ export async function handler(event: { until: string }) {
   "src/echo.ts": "export const handler = async (event: unknown) => event;",
 };
 
+/** In the environment of all of a tree, and of nobody else. */
+export const SIGN = `LD_TEST_TREE=${process.pid}-${Date.now()}`;
+export const [NAME = "", VALUE = ""] = SIGN.split("=");
+
 const OPENER = `
 const { connect } = await import(process.argv[1]);
 const began = performance.now();

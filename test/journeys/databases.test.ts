@@ -33,7 +33,7 @@ t.test("a PostgreSQL and a Redis are started by their dev.command", { skip: data
   let ask = await start();
   t.match(
     (await rig.livedev("ps")).stdout,
-    new RegExp(`Database +ready.*postgresql://localhost:${ports.postgres}`),
+    new RegExp(`Database +ready.* \\d+ % +\\d+ MB .*postgresql://localhost:${ports.postgres}`),
   );
   t.strictSame(await ask("first"), { notes: ["first"], asked: 1 });
   t.strictSame(await ask("second"), { notes: ["first", "second"], asked: 2 });

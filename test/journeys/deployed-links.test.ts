@@ -20,7 +20,14 @@ export default $config({
 
 const API = `
 import { Resource } from "livedev";
-export const handler = async () => ({
+const nope = () => {
+  try {
+    return Resource.Nope.name;
+  } catch (error) {
+    return error.message;
+  }
+};
+export const handler = async (event: { rawQueryString?: string }) => event.rawQueryString === "nope" ? nope() : ({
   statusCode: 200,
   body: JSON.stringify({
     bucket: Resource.Files.name, key: Resource.StripeKey.value, big: Resource.Big.text.length, files: Resource.Big.files,
@@ -79,6 +86,10 @@ t.test(
       environment: ["SST_KEY", "SST_KEY_FILE", "SST_RESOURCE_App"],
     });
     t.equal(first["files"], first["bucket"]);
+    t.match(
+      await (await fetch(`${urls["Api"] ?? ""}?nope`)).json(),
+      /Nope is not linked to Api\..* give new aws\.Function\("Api", .* the line\n {2}link: \[(?=.*Files)(?=.*StripeKey)(?=.*Big).*, Nope\],/,
+    );
     t.match((await rig.livedev("plan")).stdout, "Nothing to do: all stands as the config says.");
     t.strictSame(planted(rig, ["walrus 4478"]), []);
 

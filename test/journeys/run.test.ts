@@ -2,22 +2,25 @@
 import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { parseEnv } from "node:util";
 
 import t from "tap";
 
+import { deferred } from "../../daemon/lib/scope.ts";
 import { PYTHON, pythonMissing } from "../support/parts.ts";
 import { Rig, ROOT, type Finished } from "../support/rig.ts";
 import { ended, rotate, Talk } from "../support/talk.ts";
 
-const config = (colour = "red") => `
-import { $config, aws, Secret } from "livedev";
+const config = (colour = "red", more = { components: "", link: "" }) => `
+import { $config, aws, Linkable, Secret } from "livedev";
 export default $config({
   app: () => ({ name: "shop", home: "local", removal: "remove" }),
   async run() {
     const files = new aws.Bucket("Files");
     const stripe = new Secret("StripeKey");
-    new aws.Function("MyApi", { handler: "src/api.handler", link: [files, stripe], environment: { COLOUR: "${colour}", API_TOKEN: "planted-4478" } });
+    ${more.components}
+    new aws.Function("MyApi", { handler: "src/api.handler", link: [files, stripe${more.link}], environment: { COLOUR: "${colour}", API_TOKEN: "planted-4478" } });
     new aws.Function("Other", { handler: "src/api.handler" });
   },
 });
@@ -57,12 +60,22 @@ const rig = Rig.open({
 });
 t.teardown(() => rig[Symbol.asyncDispose]());
 rig.install();
-// The developer's own, which nothing that runs as a function may use.
+// The developer's own, in files and in the environment, which nothing that runs as a function may use.
+const DEVELOPERS = "AKIADEVELOPER0000000";
 mkdirSync(join(rig.env["HOME"] ?? "", ".aws"), { recursive: true });
 writeFileSync(
   join(rig.env["HOME"] ?? "", ".aws", "credentials"),
-  "[default]\naws_access_key_id = AKIADEVELOPER0000000\naws_secret_access_key = developers\n",
+  ["default", "work"]
+    .map((profile) => `[${profile}]\naws_access_key_id = ${DEVELOPERS}\naws_secret_access_key = developers\n`)
+    .join(""),
 );
+// From the first command on: a daemon of another profile refuses who comes with this one.
+Object.assign(rig.env, {
+  AWS_ACCESS_KEY_ID: DEVELOPERS,
+  AWS_SECRET_ACCESS_KEY: "developers",
+  AWS_SESSION_TOKEN: "developers",
+  AWS_PROFILE: "work",
+});
 
 const AS_FUNCTION = /^arn:aws:sts::\d+:assumed-role\/shop-dev-MyApi\/shop-dev-MyApi$/;
 type Who = { arn: string; key: string; bucket: string; colour?: string; keys?: string[] };
@@ -210,21 +223,27 @@ t.test("a link that is missing is named, with what to do", async (t) => {
 });
 
 t.test("programs of the project are found, the nearest first", async (t) => {
-  const bin = (folder: string, says: string) => {
-    const file = join(rig.project, folder, "node_modules", ".bin", "says");
+  const bin = (folder: string, name: string, says: string) => {
+    const file = join(rig.project, folder, "node_modules", ".bin", name);
     mkdirSync(join(file, ".."), { recursive: true });
     writeFileSync(file, `#!/bin/sh\necho ${says}\n`);
     chmodSync(file, 0o755);
   };
-  bin("packages/web", "web");
-  const child = spawn(process.execPath, [join(ROOT, "dist/livedev.js"), "run", "--", "says"], {
-    cwd: join(rig.project, "packages/web"),
-    env: rig.env,
-  });
-  let said = "";
-  child.stdout.on("data", (text: Buffer) => (said += text.toString()));
-  t.equal(await ended(child), 0);
-  t.equal(said, "web\n");
+  bin("packages/web", "near", "web");
+  bin("packages", "near", "packages");
+  bin("packages", "far", "packages");
+  for (const [name, says] of [
+    ["near", "web\n"],
+    ["far", "packages\n"],
+  ] as const) {
+    const child = spawn(process.execPath, [join(ROOT, "dist/livedev.js"), "run", "--", name], {
+      cwd: join(rig.project, "packages/web"),
+      env: rig.env,
+    });
+    const said = text(child.stdout);
+    t.equal(await ended(child), 0);
+    t.equal(await said, says);
+  }
 });
 
 t.test("livedev env prints the same, redacted, in three formats", async (t) => {
@@ -258,7 +277,12 @@ t.test("livedev env prints the same, redacted, in three formats", async (t) => {
 });
 
 t.test("--watch starts the command again when a secret, a variable or a link is another", async (t) => {
-  const say = `const { value } = JSON.parse(process.env.SST_RESOURCE_StripeKey); console.log(process.env.COLOUR, value); setInterval(() => {}, 1000)`;
+  const say = `
+    const { value } = JSON.parse(process.env.SST_RESOURCE_StripeKey);
+    console.log(process.env.COLOUR, value, ...("SST_RESOURCE_Extra" in process.env ? ["Extra"] : []));
+    process.stdin.on("data", () => console.log(process.pid));
+    setInterval(() => {}, 1000);
+  `;
   const talk = new Talk(rig, ["--as", "MyApi", "--watch", "--", process.execPath, "-e", say]);
   t.equal(await talk.line(), "red planted walrus");
   await rig.run("livedev.js", ["secret", "set", "StripeKey"], "another");
@@ -272,8 +296,33 @@ t.test("--watch starts the command again when a secret, a variable or a link is 
   await rig.run("livedev.js", ["secret", "set", "StripeKey", "--fallback", ...other], "everybody's");
   t.equal(await talk.line(), "blue everybody's");
   await rig.livedevd("stop", ...other);
+  const extra = 'const extra = new Linkable("Extra", { properties: {} });';
+  const link = ", extra";
+  rig.save("livedev.config.ts", config("blue", { components: extra, link }));
+  t.equal(await talk.line(), "blue everybody's Extra");
+
+  const pid = await talk.say("?");
+  await rotate(rig, "MyApi");
+  // It looks again with each config, whether all of what it gave is the same.
+  await using client = await rig.connect();
+  const loaded = deferred<void>();
+  await client.subscribe({ types: ["config.loaded"] }, () => loaded.resolve());
+  const components = `${extra} new Linkable("NotLinked", { properties: {} });`;
+  rig.save("livedev.config.ts", config("blue", { components, link }));
+  await loaded.promise;
+  await client.call("environment.get", { as: "MyApi" });
+  t.equal(await talk.say("?"), pid, "fresh credentials are no reason to start it again");
   talk.child.kill("SIGTERM");
   t.equal(await ended(talk.child), 143);
+});
+
+t.test("no dev session is needed: the stub lends its permissions where nobody is live", async (t) => {
+  t.equal((await rig.livedevd("stop")).code, 0);
+  const found = who(await run(["--as", "MyApi", "--", "tsx", "who.mts"], "?\n"));
+  t.match(found, { arn: AS_FUNCTION, bucket: /^shop-dev-files-/, colour: "blue", keys: [] });
+  t.match(found.key, /^ASIA/);
+  const { live } = JSON.parse((await rig.livedevd("status", "--json")).stdout) as { live: object };
+  t.strictSame(live, { state: "off" });
 });
 
 t.test("on a stage that holds deployed code --as is refused", async (t) => {

@@ -4,12 +4,13 @@ import { join } from "node:path";
 
 import t from "tap";
 
+import { deferred } from "../../daemon/lib/scope.ts";
 import { planted } from "../support/planted.ts";
 import { Terminal } from "../support/pty.ts";
 import { Rig, ROOT } from "../support/rig.ts";
 
 const CONFIG = `
-import { $config, aws, Secret } from "livedev";
+import { $config, aws, Linkable, Secret } from "livedev";
 export default $config({
   app: () => ({ name: "shop", home: "local", removal: "remove" }),
   async run() {
@@ -17,6 +18,8 @@ export default $config({
     const colour = new Secret("Colour", "blue");
     new aws.Function("Api", { handler: "src/api.handler", link: [stripe, colour], environment: { STRIPE: stripe.value } });
     new aws.Function("Plain", { handler: "src/plain.handler" });
+    const limits = new Linkable("Limits", { properties: { perDay: 10 } });
+    new aws.Function("Counts", { handler: "src/counts.handler", link: [limits] });
     return { colour: colour.value };
   },
 });
@@ -38,11 +41,21 @@ import { Resource } from "livedev";
 export const handler = async () => Resource.StripeKey.value;
 `;
 
+const COUNTS = `
+import { Resource } from "livedev";
+export const handler = async () => ({ perDay: Resource.Limits.perDay });
+`;
+
 /** Nothing that any list of names or looks would take for a credential. */
 const VALUES = { first: "planted walrus 4478 first", second: "planted walrus 4478 second" } as const;
 
 const rig = Rig.open({
-  files: { "livedev.config.ts": CONFIG, "src/api.ts": API, "src/plain.ts": PLAIN },
+  files: {
+    "livedev.config.ts": CONFIG,
+    "src/api.ts": API,
+    "src/plain.ts": PLAIN,
+    "src/counts.ts": COUNTS,
+  },
 });
 t.teardown(() => rig[Symbol.asyncDispose]());
 
@@ -90,6 +103,20 @@ t.test("AWS is not asked to change anything for it", async (t) => {
       { type: "secret.changed", names: ["StripeKey"], fallback: false, how: "set" },
     ],
   );
+});
+
+t.test("another value of a link is in the function, and AWS is not asked for it either", async (t) => {
+  t.strictSame((await invoke("Counts")).answer, { perDay: 10 });
+  await using client = await rig.connect();
+  const loaded = deferred<number>();
+  await client.subscribe({ types: ["config.loaded"] }, ([first]) => first && loaded.resolve(first.seq));
+  rig.edit("livedev.config.ts", "perDay: 10", "perDay: 20");
+  const seq = await loaded.promise;
+  t.strictSame((await invoke("Counts")).answer, { perDay: 20 });
+  // Behind the deployment that the save began.
+  await rig.start();
+  const { events } = await client.call("event.list", { after: seq, types: ["deploy.stepped"], limit: 10 });
+  t.strictSame(events, []);
 });
 
 t.test("the stage's own value counts before the app's fallback, that before the placeholder", async (t) => {
@@ -141,11 +168,18 @@ t.test("typed at a prompt, nothing of it is shown", async (t) => {
   t.equal((await invoke()).answer["colour"], "typed walrus");
 });
 
-t.test("many at once come from a file", async (t) => {
+t.test("many at once come from a file, or from stdin", async (t) => {
   rig.save("secrets.env", `Colour="dark green"\nUnnamed=later\n`);
   t.equal((await secret("load", "secrets.env")).code, 0);
   t.equal((await invoke()).answer["colour"], "dark green");
   t.match((await secret("list")).stdout, /Unnamed +set, not in the config/);
+  const more = "Colour=olive\nMore=of it\n";
+  const load = await rig.run("livedev.js", ["secret", "load", "-", "--fallback"], more);
+  t.equal(load.code, 0, load.stderr);
+  t.match((await secret("list")).stdout, /More +set, the app's fallback, not in the config/);
+  t.equal((await invoke()).answer["colour"], "dark green", "the stage has its own");
+  t.equal((await secret("remove", "Colour")).code, 0);
+  t.equal((await invoke()).answer["colour"], "olive", "from stdin");
 });
 
 t.test("what cannot be a secret is refused in a sentence", async (t) => {

@@ -64,6 +64,19 @@ t.test(
       string,
     ];
     t.comment(`ready: ${clock} ${web} ${docs}`);
+    const { events } = await client.call("event.list", {
+      types: ["process.started", "process.ready"],
+      limit: 1000,
+    });
+    const when = (type: string, name: string) =>
+      events.findIndex(
+        ({ event }) => event.type === type && "processName" in event && event.processName === name,
+      );
+    t.ok(when("process.ready", "Clock") >= 0);
+    t.ok(
+      when("process.ready", "Clock") < when("process.started", "Web"),
+      "who links to the service starts when it is ready",
+    );
 
     t.match(await get(web), "A frontend under livedev");
     t.match(await get(`${web}src/main.js`), urls["Api"], "the function's URL is in its environment");
@@ -89,20 +102,35 @@ t.test(
     const logs = await rig.livedev("logs", "Clock", "--grep", "crashing, as asked");
     t.match(logs.stdout, "crashing, as asked");
 
-    process.kill(of("Web")?.pid ?? 0, "SIGKILL");
-    await until(
-      async () => (await look(), of("Web")?.state === "ready" && (of("Web")?.restarts ?? 0) >= 1),
-      () => "the frontend comes back",
-    );
-    t.equal(of("Web")?.url, web, "at its old address");
-    t.match(await get(web), "A frontend under livedev");
+    for (const [name, url, answer] of [
+      ["Web", web, "A frontend under livedev"],
+      ["Docs", docs, "Docs, changed"],
+    ] as const) {
+      await look();
+      const { pid = Number.NaN, restarts = 0 } = of(name) ?? {};
+      process.kill(pid, "SIGKILL");
+      await until(
+        async () => (await look(), of(name)?.state === "ready" && of(name)?.restarts === restarts + 1),
+        () => `${name} comes back`,
+      );
+      t.match(of(name)?.restarted?.why, "SIGKILL");
+      t.equal(of(name)?.url, url, `${name}, at its old address`);
+      await says(url, answer);
+    }
 
-    t.equal((await rig.livedev("stop", "Clock")).code, 0);
-    t.match((await look(), of("Clock")), { state: "stopped" });
-    t.equal(await get(clock), "", "it answers no more");
-    t.equal((await rig.livedev("start", "Clock")).code, 0);
-    await ready("Clock");
-    t.equal(of("Clock")?.url, clock);
+    for (const [name, url, answer] of [
+      ["Clock", clock, "the linked bucket is"],
+      ["Web", web, "A frontend under livedev"],
+      ["Docs", docs, "Docs, changed"],
+    ] as const) {
+      t.equal((await rig.livedev("stop", name)).code, 0);
+      t.match((await look(), of(name)), { state: "stopped" });
+      t.equal(await get(url), "", `${name} answers no more`);
+      t.equal((await rig.livedev("start", name)).code, 0);
+      await ready(name);
+      t.equal(of(name)?.url, url);
+      await says(url, answer);
+    }
 
     t.equal((await rig.livedevd("stop")).code, 0);
     t.match(

@@ -100,22 +100,64 @@ void t.test("two that link to each other start all the same", async (t) => {
 });
 
 void t.test("one that crashes comes back, later each time; one that ends by itself does not", async (t) => {
-  const rig = await open(t);
+  const rig = await open(t, { limits: { backoff: { firstMs: 20, maxMs: 160 } } });
   rig.processes.apply([wanted("Bad", "echo no; exit 3"), wanted("Done", "echo done")]);
   const ended = await rig.event("process.exited", (event) => event.processName === "Done");
   t.match(ended, { reason: "ended", how: "exit code 0", survivors: 0 });
   const crashed = await rig.event("process.exited", (event) => event.processName === "Bad");
   t.match(crashed, { reason: "crashed", how: "exit code 3" });
-  t.ok(crashed.retryInMs !== undefined);
-  await until(
-    () =>
-      rig.events.filter((event) => event.type === "process.started" && event.processName === "Bad").length >
-      2,
-    "it comes back",
-  );
+  const retries = () =>
+    rig.events.flatMap((event) =>
+      event.type === "process.exited" && event.reason === "crashed" ? [event.retryInMs ?? Number.NaN] : [],
+    );
+  const ceilings = [20, 40, 80, 160, 160];
+  await until(() => retries().length >= ceilings.length, "it comes back");
+  for (const [at, ceiling] of ceilings.entries()) {
+    const retry = retries()[at] ?? Number.NaN;
+    t.ok(retry >= ceiling / 2 && retry <= ceiling, `${retry} ms, of ${ceiling} at most`);
+  }
   await rig.processes.stop("Bad");
   const states = (await rig.processes.list()).map(({ state }) => state);
   t.same(states, ["stopped", "stopped"]);
+});
+
+void t.test("it is asked first, then told, then killed, and only as far as it takes", async (t) => {
+  const [askMs, termMs] = [2_000, 2_000];
+  const rig = await open(t, { limits: { askMs, termMs } });
+  const environment = { TEST_MARK: `ladder-${process.pid}` };
+  const program = (handlers: string) =>
+    `exec node -e '${handlers} console.log("up"); setInterval(() => {}, 1000)'`;
+  const says = (signal: string, word: string) =>
+    `process.on("${signal}", () => { console.log("${word}"); process.exit(); });`;
+  const deaf = (signal: string) => `process.on("${signal}", () => {});`;
+  const child = `require("child_process").spawn("sh", ["-c", "trap \\"\\" INT TERM HUP; while :; do sleep 1000; done"], { stdio: "ignore" });`;
+  rig.processes.apply([
+    wanted("Polite", program(says("SIGINT", "asked") + says("SIGTERM", "told")), { environment }),
+    wanted("Busy", program(deaf("SIGINT") + says("SIGTERM", "told")), { environment }),
+    wanted("Deaf", program(deaf("SIGINT") + deaf("SIGTERM") + deaf("SIGHUP") + child), { environment }),
+  ]);
+  await Promise.all(["Polite", "Busy", "Deaf"].map((name) => rig.line(name, "up")));
+  // The sleep of the child's shell, too.
+  await until(() => alive(environment.TEST_MARK).length >= 5, "all stand");
+  const took = async (name: string) => {
+    const began = performance.now();
+    await rig.processes.stop(name);
+    const exited = await rig.event("process.exited", ({ processName }) => processName === name);
+    t.match(exited, { reason: "stopped", survivors: 0 }, name);
+    return performance.now() - began;
+  };
+  const [polite = 0, busy = 0, longest = 0] = await Promise.all(["Polite", "Busy", "Deaf"].map(took));
+  t.ok(polite < askMs, `asked: ${polite} ms`);
+  t.ok(busy >= askMs, `told: ${busy} ms`);
+  t.ok(longest >= askMs + termMs, `killed, since nothing else ends it: ${longest} ms`);
+  t.same(alive(environment.TEST_MARK), []);
+  await rig.line("Polite", "asked");
+  await rig.line("Busy", "told");
+  const printed = (name: string) =>
+    rig.events.flatMap((event) =>
+      event.type === "process.logged" && event.processName === name ? event.lines : [],
+    );
+  t.same(["Polite", "Busy", "Deaf"].map(printed), [["up", "asked"], ["up", "told"], ["up"]]);
 });
 
 void t.test("another environment restarts it, the same leaves it alone", async (t) => {
