@@ -10,7 +10,8 @@ const { files, jobs, timeoutS } = JSON.parse(process.argv[2]);
 t.jobs = jobs;
 t.setTimeout(0);
 for (const { file, name } of files) {
-  void t.spawn("env", ["-u", "NODE_OPTIONS", process.execPath, "--enable-source-maps", file], {
+  const node = [process.execPath, "--no-warnings", "--enable-source-maps"];
+  void t.spawn("env", ["-u", "NODE_OPTIONS", ...node, file], {
     name,
     buffered: true,
     timeout: timeoutS * 1000,
