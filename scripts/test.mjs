@@ -61,7 +61,9 @@ function readArguments() {
     });
     const absent = positionals.find((path) => !existsSync(join(ROOT, path)));
     if (absent !== undefined) throw new Error(`There is no ${absent}.`);
-    return { named: positionals, options: { ...values, jobs: Number(values.jobs) } };
+    const jobs = Number(values.jobs);
+    if (!Number.isInteger(jobs) || jobs < 1) throw new Error(`--jobs=${values.jobs} is no number of files.`);
+    return { named: positionals, options: { ...values, jobs } };
   } catch (error) {
     throw new SetupError(error.message);
   }
