@@ -10,7 +10,7 @@ import t from "tap";
 import { processIdentity } from "../../daemon/lib/process-identity.ts";
 import { some, times } from "../support/counts.ts";
 import { ROOT, Rig } from "../support/rig.ts";
-import { exitOf, FILES, killDaemon, open, slowness } from "./support.ts";
+import { FILES, killDaemon, open, slowness } from "./support.ts";
 
 const CLIENT = `
 import { connect } from ${JSON.stringify(join(ROOT, "dist/client.js"))};
@@ -46,12 +46,15 @@ t.test(
         ready();
       });
       child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-      return { child, waits, said: () => stdout.split("\n")[1] ?? "", stderr: () => stderr };
+      // With the last of what it said.
+      const closed = once(child, "close");
+      return { child, waits, closed, said: () => stdout.split("\n")[1] ?? "", stderr: () => stderr };
     });
     // All of them have loaded and wait for one word.
     await Promise.all(clients.map(({ waits }) => waits));
     for (const { child } of clients) child.stdin.write("go\n");
-    const codes = await Promise.all(clients.map(({ child }) => exitOf(child)));
+    await Promise.all(clients.map(({ closed }) => closed));
+    const codes = clients.map(({ child }) => child.signalCode ?? child.exitCode);
     t.same(
       codes.filter((code) => code !== 0),
       [],
