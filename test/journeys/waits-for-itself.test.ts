@@ -27,8 +27,6 @@ export const invoke = (component: string) =>
 
 t.test("a function that waits for itself through another is named by doctor, with the chain", async (t) => {
   await using rig = Rig.open({ files: FILES });
-  // The fewer environments, the sooner nothing goes on.
-  t.equal((await rig.livedev("cloud", "start", "--concurrency", "4")).code, 0);
   await rig.start();
   await using watched = await Watched.open(rig);
   const gone = new AbortController();
