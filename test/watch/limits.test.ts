@@ -24,10 +24,13 @@ function watcher(t: Test, command: string, args: readonly string[]) {
 void t.test("more than a thousand paths at once are one overflow, without a list", async (t) => {
   const rig = new WatchRig(t, { "src/0.ts": "" });
   await rig.watch(t);
-  for (let n = 0; n < 1_500; n += 1) rig.save(`src/${n}.ts`, "");
+  // On a busy machine they are told in several batches: of so many, one at least is over the bound.
+  for (let n = 0; n < 4_000; n += 1) rig.save(`src/${n}.ts`, "");
   const batch = await rig.next(({ overflow }) => overflow);
   t.same(batch.paths, []);
-  await rig.toldUntilNow();
+  // Another one may be on its way, in which a save would be one of many.
+  do await rig.toldUntilNow();
+  while (rig.batches.at(-1)?.overflow === true);
   rig.save("src/0.ts", "2");
   await rig.told(rig.path("src/0.ts"));
 });
