@@ -1,19 +1,20 @@
 /**
- * Runs built test files under tap, so many at once: `run-tests.mjs {"files":[…],"jobs":3,"timeoutS":600}`, TAP to stdout.
- * tap's own command loads its coverage recorder into each file, with a hook on every module: it took more time than
- * most files do.
+ * Runs built test files under tap, so many at once, TAP to stdout: `run-tests.mjs {"files":[…],"jobs":3,"env":{…}}`.
+ * `env` is for the files alone: tap's filters in it would choose among the files here. tap's own command loads its
+ * coverage recorder into each file, with a hook on every module: it took more time than most files do.
  */
 import { t } from "tap";
 
-const { files, jobs, timeoutS } = JSON.parse(process.argv[2]);
+const { files, jobs, env } = JSON.parse(process.argv[2]);
 
 t.jobs = jobs;
 t.setTimeout(0);
+const node = [process.execPath, "--no-warnings", "--enable-source-maps"];
 for (const { file, name } of files) {
-  const node = [process.execPath, "--no-warnings", "--enable-source-maps"];
   void t.spawn("env", ["-u", "NODE_OPTIONS", ...node, file], {
     name,
     buffered: true,
-    timeout: timeoutS * 1000,
+    timeout: Number(env.TAP_TIMEOUT) * 1000,
+    env: { ...process.env, ...env },
   });
 }

@@ -73,16 +73,15 @@ function readArguments() {
 async function runTests(tests, { jobs, grep, only }) {
   mkdirSync(join(ROOT, ".tap"), { recursive: true });
   const results = createWriteStream(join(ROOT, ".tap", "results.tap"));
-  const order = JSON.stringify({ files: tests, jobs, timeoutS: FILE_TIMEOUT_S });
+  const env = {
+    TAP_TIMEOUT: String(FILE_TIMEOUT_S),
+    ...(grep !== undefined && { TAP_GREP: grep.join("\n") }),
+    ...(only === true && { TAP_ONLY: "1" }),
+  };
+  const order = JSON.stringify({ files: tests, jobs, env });
   const tap = spawn(process.execPath, [join(ROOT, "scripts", "run-tests.mjs"), order], {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
-    env: {
-      ...process.env,
-      TAP_TIMEOUT: String(FILE_TIMEOUT_S),
-      ...(grep !== undefined && { TAP_GREP: grep.join("\n") }),
-      ...(only === true && { TAP_ONLY: "1" }),
-    },
   });
   const ended = new Promise((resolve) => tap.on("close", (code) => resolve(code ?? 1)));
   const seen = { suites: new Map(), files: [], skipped: [], counts: [], failures: [], passed: 0, failed: 0 };

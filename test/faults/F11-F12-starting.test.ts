@@ -47,14 +47,14 @@ t.test(
       });
       child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
       // With the last of what it said.
-      const closed = once(child, "close");
+      const closed = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
       return { child, waits, closed, said: () => stdout.split("\n")[1] ?? "", stderr: () => stderr };
     });
     // All of them have loaded and wait for one word.
     await Promise.all(clients.map(({ waits }) => waits));
     for (const { child } of clients) child.stdin.write("go\n");
-    await Promise.all(clients.map(({ closed }) => closed));
-    const codes = clients.map(({ child }) => child.signalCode ?? child.exitCode);
+    const ends = await Promise.all(clients.map(({ closed }) => closed));
+    const codes = ends.map(([code, signal]) => signal ?? code);
     t.same(
       codes.filter((code) => code !== 0),
       [],
