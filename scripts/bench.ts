@@ -137,6 +137,7 @@ async function all(url: URL, big: string): Promise<void> {
     entry: "src/big.ts",
     leaf: "src/big/word.ts",
   });
+  await completion();
   await debugging(url);
 }
 
@@ -484,10 +485,24 @@ async function debugging(url: URL): Promise<void> {
 }
 
 /** A bare Node process, from start to exit: what a reload without a spare would cost at least. */
-function spawned(): Promise<void> {
+const spawned = (): Promise<void> => ended(["-e", "0"]);
+
+function ended(args: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
-    spawn(process.execPath, ["-e", "0"], { stdio: "ignore" }).once("exit", () => resolve());
+    const { project: cwd, env } = rig;
+    spawn(process.execPath, args, { cwd, env, stdio: "ignore" }).once("exit", () => resolve());
   });
+}
+
+/** Tab, from the shell's question to its answer: a program's start, and the daemon's word on its functions. */
+async function completion(): Promise<void> {
+  const complete = [join(ROOT, "dist", "livedev.js"), "__complete", "--", "invoke", "E"];
+  const [ours, floor]: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS * 2; round++) {
+    floor.push(await timed(spawned));
+    ours.push(await timed(() => ended(complete)));
+  }
+  add("completion of a function's name", ours, floor, 4);
 }
 
 async function compare(

@@ -1,7 +1,8 @@
 /**
  * Runs built test files under tap, so many at once, TAP to stdout: `run-tests.mjs {"files":[…],"jobs":3,"env":{…}}`.
  * `env` is for the files alone: tap's filters in it would choose among the files here. tap's own command loads its
- * coverage recorder into each file, with a hook on every module: it took more time than most files do.
+ * coverage recorder into each file, with a hook on every module: it took more time than most files do. And more
+ * certificates, which a test needs none of, are read by each Node process at its start, as long as it takes to start.
  */
 import { t } from "tap";
 
@@ -11,7 +12,7 @@ t.jobs = jobs;
 t.setTimeout(0);
 const node = [process.execPath, "--no-warnings", "--enable-source-maps"];
 for (const { file, name } of files) {
-  void t.spawn("env", ["-u", "NODE_OPTIONS", ...node, file], {
+  void t.spawn("env", ["-u", "NODE_OPTIONS", "-u", "NODE_EXTRA_CA_CERTS", ...node, file], {
     name,
     buffered: true,
     timeout: Number(env.TAP_TIMEOUT) * 1000,

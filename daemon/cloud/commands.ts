@@ -7,7 +7,6 @@ import { setInterval } from "node:timers/promises";
 import { PROJECT_FILES } from "../../proto/discovery.ts";
 import { cloudUsage } from "../lib/errors.ts";
 import { openLog } from "../lib/log.ts";
-import { Cloud } from "./cloud.ts";
 import {
   askStatus,
   findServing,
@@ -122,6 +121,8 @@ export const COMMANDS = {
 
   /** Resolves when a signal has ended it, or its state directory is gone. */
   async serve(options: Options): Promise<number> {
+    // Only here: the other commands are quick, since they load nothing of it.
+    const { Cloud } = await import("./cloud.ts");
     const log = openLog(process.stderr);
     process.umask(0o077);
     const ended = new Promise<string>((resolve) => {

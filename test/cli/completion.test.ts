@@ -114,30 +114,6 @@ t.test("where something is wrong it is silent, quick, and starts nothing", async
   t.comment(`a daemon that does not answer: ${Math.round(performance.now() - began)} ms in all`);
 });
 
-t.test("it costs little more than Node itself", async (t) => {
-  // Processor time, since the clock on the wall tells more of what else this machine does.
-  const cost = async (command: string) => {
-    const out = await run("bash", ["-c", `TIMEFORMAT="%R %U %S"; time ${command} >/dev/null 2>&1`]);
-    const [wall = 0, user = 0, system = 0] = out.trim().split(" ").map(Number);
-    return { wall: wall * 1_000, cpu: (user + system) * 1_000 };
-  };
-  const floor = { wall: Infinity, cpu: Infinity };
-  const ours = { wall: Infinity, cpu: Infinity };
-  const least = (of: typeof ours, now: typeof ours) =>
-    Object.assign(of, { wall: Math.min(of.wall, now.wall), cpu: Math.min(of.cpu, now.cpu) });
-  for (let round = 0; round < 7; round += 1) {
-    least(floor, await cost(`'${process.execPath}' -e 0`));
-    least(
-      ours,
-      await cost(`'${process.execPath}' '${join(ROOT, "dist", "livedev.js")}' __complete -- invoke M`),
-    );
-  }
-  t.comment(
-    `node -e 0: ${floor.wall} ms (${floor.cpu} of cpu), functions completed: ${ours.wall} ms (${ours.cpu} of cpu)`,
-  );
-  t.ok(ours.cpu < 4 * floor.cpu, `${ours.cpu} ms of cpu, where Node itself takes ${floor.cpu}`);
-});
-
 t.test("bash", async (t) => {
   // What bash itself would do at TAB: the words as it breaks them, then the function that is registered for the name.
   const script = `

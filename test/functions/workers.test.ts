@@ -57,6 +57,7 @@ t.test("after a save the worker of the new code is there before the next event",
   t.match(next, { value: "new", coldStart: false, codeHash, positions: ["running"] });
   t.equal(rig.of("worker.started").at(-1)?.pid, pid);
   t.equal(rig.of("worker.started").length, 2, "one for each code");
+  await rig.when(() => rig.of("worker.exited").length > 0);
   t.match(rig.of("worker.exited"), [{ reason: "replaced" }], "and the old one left");
 });
 

@@ -22,6 +22,9 @@ function project(laptop: Laptop, more = ""): void {
     ${more}`);
 }
 
+/** It may have run, or a part of it. */
+const UNKNOWN = new Set(["Livedev.OutcomeUnknown", "Livedev.Interrupted"]);
+
 type Counts = { ok: number; away: number; unknown: number };
 
 /** One event after the other, until asked to end. */
@@ -48,7 +51,7 @@ class Events {
         this.counts.away += 1;
         // As whoever tries again would.
         await wait(100);
-      } else if (body.errorType === "Livedev.OutcomeUnknown") this.counts.unknown += 1;
+      } else if (UNKNOWN.has(body.errorType ?? "")) this.counts.unknown += 1;
       else throw new Error(`${name}: ${posted.to} ${posted.body.toString()}`);
     }
   }
