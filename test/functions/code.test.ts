@@ -10,11 +10,13 @@ import { Rig } from "./rig.ts";
 
 const formats = { esm: { nodejs: { format: "esm" } }, cjs: { nodejs: { format: "cjs" } } } as const;
 
+const rig = await Rig.open(t, { files: {}, functions: {} });
+
 for (const format of ["esm", "cjs"] as const) {
   t.test(
     `handlers bundled as ${format}: async, callback, a CommonJS file, a path into an export`,
     async (t) => {
-      const rig = await Rig.open(t, {
+      await rig.again({
         files: {
           "src/async.ts": `export const handler = async (event: { n: number }) => event.n + 1;`,
           "src/callback.ts": `export function handler(event, context, callback) { callback(null, context.awsRequestId); }`,
@@ -41,7 +43,7 @@ for (const format of ["esm", "cjs"] as const) {
   t.test(
     `an error of ${format} code has Lambda's shape and the lines of the TypeScript source`,
     async (t) => {
-      const rig = await Rig.open(t, {
+      await rig.again({
         files: {
           "src/api.ts": `import { fail } from "./deep/fail.ts";\n\nexport const handler = async () => fail();\n`,
           "src/deep/fail.ts": `type Reason = string;\n\nclass Refused extends Error {\n  override name = "Refused";\n}\n\nexport function fail(why: Reason = "no") {\n  throw new Refused(why);\n}\n`,
@@ -59,7 +61,7 @@ for (const format of ["esm", "cjs"] as const) {
 }
 
 t.test("an error of init code is answered each time, until it is mended", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `console.log("loading");\nthrow new TypeError("no settings");\nexport const handler = async () => 1;\n`,
     },
@@ -76,7 +78,7 @@ t.test("an error of init code is answered each time, until it is mended", async 
 });
 
 t.test("init code that ends the process is answered with how", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `console.error("last words");\nprocess.exit(3);\nexport const handler = async () => 1;`,
     },
@@ -88,7 +90,7 @@ t.test("init code that ends the process is answered with how", async (t) => {
 });
 
 t.test("a handler that the file does not export is named at the build", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: { "src/api.ts": `export const other = 1;\nexport async function main() {}` },
     functions: { Api: {}, Cjs: formats.cjs, Nothing: { handler: "src/api" }, Ruby: { runtime: "ruby3.3" } },
   });
@@ -100,7 +102,7 @@ t.test("a handler that the file does not export is named at the build", async (t
 });
 
 t.test("a split bundle loads its parts when they are first wanted", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `export const handler = async () => (await import("./late/index.ts")).word;`,
       "src/late/index.ts": `export const word = "late"; export const handler = 1;`,
@@ -115,7 +117,7 @@ t.test("a split bundle loads its parts when they are first wanted", async (t) =>
 });
 
 t.test("the build settings of the config are esbuild's", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `import text from "./page.html";\nimport bytes from "./pixel.bin";\ndeclare const VERSION: string, banner: string;\nexport const handler = async () => [text, [...bytes], VERSION, banner];`,
       "src/page.html": "<p>hello</p>",
@@ -139,7 +141,7 @@ t.test("the build settings of the config are esbuild's", async (t) => {
 });
 
 t.test("names for the build's files that the config gives to esbuild do not break its output", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `import { readFileSync } from "node:fs";\nimport { join } from "node:path";\nimport file from "./page.html";\nexport const handler = async () => readFileSync(join(__dirname, file), "utf8") + (await import("./late.ts")).word;`,
       "src/late.ts": `export const word = "late";`,
@@ -164,7 +166,7 @@ t.test("names for the build's files that the config gives to esbuild do not brea
 });
 
 t.test("an installed package stays outside the bundle, with its own files", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `import { own } from "heavy";\nexport const handler = async () => own();`,
       "node_modules/heavy/package.json": `{ "name": "heavy", "main": "main.js" }`,
@@ -187,7 +189,7 @@ t.test("a native add-on is copied beside the bundle", async (t) => {
   );
   if (!existsSync(addon))
     throw new Error(`${addon} is missing: was better-sqlite3 installed without its binary?`);
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `import addon from "./native.node";\nexport const handler = async () => Object.keys(addon).includes("Database");`,
     },
@@ -201,7 +203,7 @@ t.test("a native add-on is copied beside the bundle", async (t) => {
 });
 
 t.test("bytes of an event reach the handler as they are, and of an answer too", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: { "src/api.ts": `export const handler = async (event) => ({ é: event.é + "\\u0000😀" });` },
   });
   const { answer } = await rig.invoke("Api", Buffer.from(' { "é" : "ü" } '));

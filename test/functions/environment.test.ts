@@ -38,11 +38,14 @@ const MACHINE = {
   NODE_OPTIONS: "--no-warnings",
 };
 
+const rig = await Rig.open(t, { files: {}, functions: {} });
+const laptop = await Rig.open(t, { files: {}, functions: {}, machine: MACHINE });
+
 t.test("AWS's variables come from the stub, the user's from the config, few of the machine", async (t) => {
-  const rig = await Rig.open(t, {
+  const rig = laptop;
+  await rig.again({
     files: { "src/api.ts": SHOWS },
     functions: { Api: { environment: { TABLE: "books", _HANDLER: "mine" }, memoryMb: 512 } },
-    machine: MACHINE,
   });
   const { value } = await rig.invoke("Api", {}, { environment: SANDBOX });
   const env = value as Record<string, string>;
@@ -73,7 +76,7 @@ t.test("AWS's variables come from the stub, the user's from the config, few of t
 t.test(
   "a function that a client runs has what the last event brought, or what the config says",
   async (t) => {
-    const rig = await Rig.open(t, { files: { "src/api.ts": SHOWS } });
+    await rig.again({ files: { "src/api.ts": SHOWS } });
     t.match(await rig.value(), {
       AWS_REGION: "eu-west-1",
       AWS_LAMBDA_FUNCTION_NAME: "Api",
@@ -136,7 +139,7 @@ t.test("code that runs here trusts the certificates that this machine's network 
 });
 
 t.test("renewed credentials are seen by the next invocation in the same process", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `export const handler = async () => [process.pid, process.env.AWS_ACCESS_KEY_ID, process.env.AWS_CREDENTIAL_EXPIRATION];`,
     },
@@ -157,7 +160,8 @@ t.test("renewed credentials are seen by the next invocation in the same process"
 });
 
 t.test("what Node reads as it starts is honoured: NODE_OPTIONS, TZ", async (t) => {
-  const rig = await Rig.open(t, {
+  const rig = laptop;
+  await rig.again({
     files: {
       "preload.mjs": `globalThis.preloaded = "yes";`,
       "src/api.ts": `export const handler = async () => ({
@@ -165,7 +169,6 @@ t.test("what Node reads as it starts is honoured: NODE_OPTIONS, TZ", async (t) =
         zone: Intl.DateTimeFormat().resolvedOptions().timeZone });`,
     },
     functions: { Api: {}, Own: {} },
-    machine: MACHINE,
   });
   t.same(await rig.value(), { hour: 0, zone: "UTC" }, "as Lambda: UTC");
   const environment = {
@@ -182,7 +185,7 @@ t.test("what Node reads as it starts is honoured: NODE_OPTIONS, TZ", async (t) =
 });
 
 t.test("another environment in the config takes effect at the next event; a removal too", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: { "src/api.ts": SHOWS },
     functions: { Api: { environment: { TABLE: "books", OLD: "x" } } },
   });
@@ -199,7 +202,7 @@ t.test("another environment in the config takes effect at the next event; a remo
 
 t.test("links stand in the environment as SST has them", async (t) => {
   const link = [{ name: "Table", properties: { name: "books-ada" } }];
-  const rig = await Rig.open(t, { files: { "src/api.ts": SHOWS }, functions: { Api: { link } } });
+  await rig.again({ files: { "src/api.ts": SHOWS }, functions: { Api: { link } } });
   t.match(await rig.value(), {
     SST_RESOURCE_Table: '{"name":"books-ada"}',
     SST_RESOURCE_App: '{"name":"shop","stage":"ada"}',
@@ -208,7 +211,7 @@ t.test("links stand in the environment as SST has them", async (t) => {
 });
 
 t.test("the context is Lambda's", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": `export const handler = async (event, context) => ({ ...context, left: context.getRemainingTimeInMillis(), trace: process.env._X_AMZN_TRACE_ID });`,
     },

@@ -2,7 +2,15 @@
  * The app's functions in a temporary project: real files, real esbuild, real worker processes, no daemon. Saves are
  * told by hand, so that a test can also keep silent about one.
  */
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -83,6 +91,25 @@ export class Rig {
     });
     rig.apply(options.functions ?? { Api: {} });
     return rig;
+  }
+
+  /** Another project in the place of this one, with fewer costs than a rig of its own: esbuild and spare processes stay. */
+  async again({ files, functions = { Api: {} } }: Pick<Options, "files" | "functions">): Promise<void> {
+    // With no function at all, spare processes would go.
+    this.apply({ Between: { handler: "between.handler" } });
+    await this.when(
+      () =>
+        this.state("Between").state === "broken" &&
+        this.of("worker.exited").length === this.of("worker.started").length,
+    );
+    for (const name of readdirSync(this.project))
+      if (name !== ".livedev") rmSync(this.path(name), { recursive: true });
+    for (const [path, text] of Object.entries(files)) this.write(path, text);
+    settle();
+    this.events.length = 0;
+    this.#from = 0;
+    this.#count = 0;
+    this.apply(functions);
   }
 
   apply(functions: Readonly<Record<string, Wanted>>): void {

@@ -12,8 +12,12 @@ const VIA = (module: string) =>
   `import { word } from ${JSON.stringify(module)};\nexport const handler = async () => word;\n`;
 const WORD = (word: string) => `export const word = ${JSON.stringify(word)};\n`;
 
+const rig = await Rig.open(t, { files: {}, functions: {} });
+/** Looks at the files before each invocation. */
+const strict = await Rig.open(t, { files: {}, functions: {}, limits: { verifyAfterMs: 0 } });
+
 t.test("a save reaches the functions whose last build read the file, and no other", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/a.ts": VIA("./shared.ts"),
       "src/b.ts": VIA("./shared.ts"),
@@ -46,7 +50,7 @@ t.test("a save reaches the functions whose last build read the file, and no othe
 });
 
 t.test("a file that the code does not read any more is none of its inputs any more", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: { "src/api.ts": VIA("./word.ts"), "src/word.ts": WORD("one") },
   });
   t.equal(await rig.value(), "one");
@@ -60,7 +64,7 @@ t.test("a file that the code does not read any more is none of its inputs any mo
 });
 
 t.test("after a failed build, a save of any file that it read reaches the function", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: { "src/api.ts": VIA("./word.ts"), "src/word.ts": "export const word = 1 +;\n" },
   });
   const broken = await rig.invoke();
@@ -74,7 +78,7 @@ t.test("after a failed build, a save of any file that it read reaches the functi
 });
 
 t.test("the last good code is never run silently after a broken save", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("good") } });
+  await rig.again({ files: { "src/api.ts": SAYS("good") } });
   t.equal(await rig.value(), "good");
   rig.save("src/api.ts", "export const handler = async () => {\n  return 1 +;\n};\n");
   t.match((await rig.invoke()).error, {
@@ -86,7 +90,7 @@ t.test("the last good code is never run silently after a broken save", async (t)
 });
 
 t.test("of two saves 5 ms apart the last one wins", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("old") } });
+  await rig.again({ files: { "src/api.ts": SAYS("old") } });
   t.equal(await rig.value(), "old");
   for (let round = 0; round < times(10, 4); round++) {
     rig.saveAtOnce("src/api.ts", SAYS(`first-${round}`));
@@ -99,15 +103,15 @@ t.test("of two saves 5 ms apart the last one wins", async (t) => {
 
 t.test("a save at any moment of a build wins over that build", async (t) => {
   const files: Record<string, string> = { "src/word.ts": WORD("0") };
-  const names = Array.from({ length: 100 }, (_, index) => `module${index}`);
+  const names = Array.from({ length: times(100, 40) }, (_, index) => `module${index}`);
   for (const name of names) files[`src/${name}.ts`] = `export const ${name} = ${"1 + ".repeat(200)}1;\n`;
   const imports = names.map((name) => `import { ${name} } from "./${name}.ts";\n`).join("");
   files["src/api.ts"] =
     `${imports}import { word } from "./word.ts";\nexport const handler = async () => ({ word, sum: ${names.join(" + ")} });\n`;
-  const rig = await Rig.open(t, { files });
+  await rig.again({ files });
   await rig.invoke();
   const { tookMs } = await rig.next("build.finished");
-  const saves = times(20, 6);
+  const saves = times(20, 5);
   for (let save = 1; save <= saves; save++) {
     rig.saveAtOnce("src/api.ts", `${files["src/api.ts"]}// ${save}\n`);
     const began = performance.now();
@@ -120,9 +124,9 @@ t.test("a save at any moment of a build wins over that build", async (t) => {
 t.test(
   "a save between two invocations that nobody was told of is found by stat after a second",
   async (t) => {
-    const rig = await Rig.open(t, {
+    const rig = strict;
+    await rig.again({
       files: { "src/api.ts": SAYS("old") },
-      limits: { verifyAfterMs: 0 },
     });
     const old = await rig.invoke();
     t.equal(old.value, "old");
@@ -171,7 +175,8 @@ t.test(
 );
 
 t.test("a file that is replaced by an older one of the same size is seen all the same", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("old") }, limits: { verifyAfterMs: 0 } });
+  const rig = strict;
+  await rig.again({ files: { "src/api.ts": SAYS("old") } });
   t.equal(await rig.value(), "old");
   rig.write("backup.ts", SAYS("new"));
   utimesSync(rig.path("backup.ts"), 1_000_000, 1_000_000);
@@ -180,7 +185,7 @@ t.test("a file that is replaced by an older one of the same size is seen all the
 });
 
 t.test("a handler's file that is deleted is named, and one that is restored runs again", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("here") } });
+  await rig.again({ files: { "src/api.ts": SAYS("here") } });
   t.equal(await rig.value(), "here");
   rmSync(rig.path("src/api.ts"));
   rig.told("src/api.ts");
@@ -193,7 +198,7 @@ t.test("a handler's file that is deleted is named, and one that is restored runs
 });
 
 t.test("an imported file that is deleted is named, and one that is restored runs again", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: { "src/api.ts": VIA("./word"), "src/word.ts": WORD("here") },
   });
   t.equal(await rig.value(), "here");
@@ -207,7 +212,8 @@ t.test("an imported file that is deleted is named, and one that is restored runs
 });
 
 t.test("a package that was missing is found when it appears, wherever it is installed", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": VIA("greeting") }, limits: { verifyAfterMs: 0 } });
+  const rig = strict;
+  await rig.again({ files: { "src/api.ts": VIA("greeting") } });
   t.match((await rig.invoke()).error, { errorMessage: /Could not resolve "greeting"/ });
   rig.write("node_modules/greeting/package.json", `{"name":"greeting","main":"index.js"}`);
   rig.write("node_modules/greeting/index.js", WORD("hello"));
@@ -217,7 +223,7 @@ t.test("a package that was missing is found when it appears, wherever it is inst
 });
 
 t.test("what settings files say is an input too", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: {
       "src/api.ts": VIA("@lib/word"),
       "one/word.ts": WORD("one"),
@@ -243,7 +249,7 @@ t.test("what settings files say is an input too", async (t) => {
 });
 
 t.test("an undo to code that was built before runs that code again", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("one") } });
+  await rig.again({ files: { "src/api.ts": SAYS("one") } });
   const first = await rig.invoke();
   for (let round = 0; round < times(10, 4); round++) {
     rig.save("src/api.ts", SAYS("two"));

@@ -4,6 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 
 import t from "tap";
 
+import { times } from "../support/counts.ts";
 import { alive, hasEnded, Rig } from "./rig.ts";
 
 const SAYS = (word: string) => `export const handler = async () => ${JSON.stringify(word)};\n`;
@@ -31,8 +32,12 @@ async function held(rig: Rig, name = "Api", more: Parameters<Rig["invoke"]>[2] =
   return { answer, open: () => rig.write(gate.slice(rig.project.length + 1), "") };
 }
 
+const rig = await Rig.open(t, { files: {}, functions: {} });
+const hasty = await Rig.open(t, { files: {}, functions: {}, limits: { idleMs: 50 } });
+const narrow = await Rig.open(t, { files: {}, functions: {}, limits: { concurrency: 1, processes: 2 } });
+
 t.test("a running invocation finishes on its code, and its worker leaves after it", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": GATED("old") } });
+  await rig.again({ files: { "src/api.ts": GATED("old") } });
   const running = await held(rig);
   rig.save("src/api.ts", GATED("new"));
   const { word, pid } = (await rig.value()) as Said;
@@ -48,7 +53,7 @@ t.test("a running invocation finishes on its code, and its worker leaves after i
 });
 
 t.test("after a save the worker of the new code is there before the next event", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("old") } });
+  await rig.again({ files: { "src/api.ts": SAYS("old") } });
   t.ok((await rig.invoke()).coldStart);
   rig.save("src/api.ts", SAYS("new"));
   const { codeHash, pid, sinceSaveMs } = await rig.next("worker.ready");
@@ -62,7 +67,7 @@ t.test("after a save the worker of the new code is there before the next event",
 });
 
 t.test("an event that comes while the new worker starts is given to that one", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("old") } });
+  await rig.again({ files: { "src/api.ts": SAYS("old") } });
   await rig.invoke();
   const { pid } = await rig.next("worker.started");
   rig.save("src/api.ts", SAYS("new"));
@@ -72,7 +77,7 @@ t.test("an event that comes while the new worker starts is given to that one", a
 });
 
 t.test("a function that was never used is built, and costs no process", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("x") } });
+  await rig.again({ files: { "src/api.ts": SAYS("x") } });
   await rig.next("build.finished");
   rig.save("src/api.ts", SAYS("y"));
   await rig.next("build.finished");
@@ -81,7 +86,8 @@ t.test("a function that was never used is built, and costs no process", async (t
 });
 
 t.test("idle workers leave after a while", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("x") }, limits: { idleMs: 50 } });
+  const rig = hasty;
+  await rig.again({ files: { "src/api.ts": SAYS("x") } });
   await rig.invoke();
   const { pid } = await rig.next("worker.started");
   t.match(await rig.next("worker.exited"), { pid, reason: "idle" });
@@ -90,10 +96,10 @@ t.test("idle workers leave after a while", async (t) => {
 });
 
 t.test("a function that nothing reached for a while is built at a save, and costs no process", async (t) => {
-  const rig = await Rig.open(t, {
+  const rig = hasty;
+  await rig.again({
     files: { "src/api.ts": SAYS("x"), "src/other.ts": SAYS("other") },
     functions: { Api: {}, Other: { handler: "src/other.handler" } },
-    limits: { idleMs: 50 },
   });
   await rig.invoke();
   await rig.next("worker.exited");
@@ -125,7 +131,7 @@ t.test("a burst is carried by few workers, and few stay after it", async (t) => 
 });
 
 t.test("a crowd of functions shares the places for processes", async (t) => {
-  const names = Array.from({ length: 6 }, (_, index) => `F${index}`);
+  const names = Array.from({ length: times(6, 4) }, (_, index) => `F${index}`);
   const rig = await Rig.open(t, {
     files: { "src/api.ts": GATED("x") },
     functions: Object.fromEntries(names.map((name) => [name, {}])),
@@ -152,10 +158,10 @@ t.test("a crowd of functions shares the places for processes", async (t) => {
 });
 
 t.test("an invocation that is given up leaves its place, in whatever phase it was", async (t) => {
-  const rig = await Rig.open(t, {
+  const rig = narrow;
+  await rig.again({
     files: { "src/api.ts": GATED("x"), "src/slow.ts": `while (true);\n${SAYS("never")}` },
     functions: { Api: {}, Slow: { handler: "src/slow.handler" } },
-    limits: { concurrency: 1, processes: 2 },
   });
   const why = new Error("given up");
   const gone = new AbortController();
@@ -202,7 +208,7 @@ t.test("an invocation that is given up leaves its place, in whatever phase it wa
 });
 
 t.test("an idle worker that died is not given the next event", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": GATED("x") } });
+  await rig.again({ files: { "src/api.ts": GATED("x") } });
   const { pid } = (await rig.value()) as Said;
   process.kill(pid, "SIGKILL");
   // Without a turn of the event loop: nobody has been told of its end.
@@ -213,10 +219,10 @@ t.test("an idle worker that died is not given the next event", async (t) => {
 });
 
 t.test("a function that the config has no more finishes what it runs", async (t) => {
-  const rig = await Rig.open(t, {
+  const rig = narrow;
+  await rig.again({
     files: { "src/api.ts": GATED("x") },
     functions: { Api: {}, Other: {} },
-    limits: { concurrency: 1 },
   });
   const running = await held(rig);
   const queued = rig.invoke();
@@ -239,7 +245,7 @@ t.test("a function that the config has no more finishes what it runs", async (t)
 });
 
 t.test("a function that is changed in mid-invocation runs the next event as it is then", async (t) => {
-  const rig = await Rig.open(t, {
+  await rig.again({
     files: { "src/api.ts": GATED("one"), "src/other.ts": GATED("other") },
   });
   const running = await held(rig);
@@ -251,7 +257,7 @@ t.test("a function that is changed in mid-invocation runs the next event as it i
 });
 
 t.test("a function that waits for its build when it is let go is answered all the same", async (t) => {
-  const rig = await Rig.open(t, { files: { "src/api.ts": SAYS("x") } });
+  await rig.again({ files: { "src/api.ts": SAYS("x") } });
   const waiting = rig.invoke();
   rig.apply({});
   t.equal((await waiting).value, "x");
@@ -282,7 +288,7 @@ t.test("build output that is removed while running is made again", async (t) => 
     limits: { idlePerFunction: 0 },
   });
   t.equal(await rig.value(), "found", "an installed package is found from where the handler's own are");
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < times(3, 1); round++) {
     await rig.next("worker.exited");
     rmSync(rig.outDir, { recursive: true });
     t.match(await rig.invoke(), { value: "found", coldStart: true });
