@@ -189,6 +189,8 @@ export class Net implements AsyncDisposable {
       GatewayPorts: "clientspecified",
       MaxSessions: "50",
       MaxStartups: "100",
+      // Not what this machine's user has for their shells.
+      SetEnv: `HOME=${this.folder}`,
       ...more,
     };
     writeFileSync(
@@ -229,6 +231,12 @@ export class Net implements AsyncDisposable {
         return false;
       }
     });
+  }
+
+  /** When those that serve a connection now have ended. */
+  async unserved(): Promise<void> {
+    const serving = this.sshdPids().filter((pid) => pid !== this.#sshd?.pid);
+    while (serving.some((pid) => existsSync(`/proc/${pid}`))) await wait(20);
   }
 
   // ---- what goes wrong

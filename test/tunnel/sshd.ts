@@ -88,6 +88,8 @@ export class Sshd implements AsyncDisposable {
       UsePAM: "no",
       PermitRootLogin: "prohibit-password",
       GatewayPorts: "clientspecified",
+      // Not what this machine's user has for their shells.
+      SetEnv: `HOME=${this.folder}`,
       ...lines,
     };
     const text = ["ed25519", "ecdsa"].map((type) => `HostKey ${this.file(`host_${type}`)}\n`);
