@@ -5,6 +5,7 @@ import Sqlite from "better-sqlite3";
 import t from "tap";
 
 import type { Store } from "../../daemon/store/store.ts";
+import { times } from "../support/counts.ts";
 import { invoke, openStore, stateFile } from "./support.ts";
 
 const MB = 1024 * 1024;
@@ -52,7 +53,7 @@ const NOTHING = { invocations: 0, payloads: 0, events: 0 };
 void t.test("history is kept to a number of invocations: the oldest go, whole", async (t) => {
   const file = stateFile(t);
   const store = await openStore(t, file, { limits: { maxInvocations: 500 } });
-  const ids = await fill(store, 2_000);
+  const ids = await fill(store, times(2_000, 1_200));
   const listed = (await store.invocations({ limit: 1000 })).map(({ id }) => id);
   // Pruning follows each 2,000 events, and takes up to 1,000 of them at once.
   t.ok(listed.length <= 500 + 2_000 / 7 + 1 && listed.length >= 500 - 1_000 / 7, `${listed.length} are left`);
@@ -75,7 +76,7 @@ void t.test("history is kept to a size, also where each invocation is as large a
   const file = stateFile(t);
   const store = await openStore(t, file, { limits: { maxBytes: 40 * MB } });
   const ids: number[] = [];
-  for (let n = 0; n < 30; n += 1) {
+  for (let n = 0; n < times(30, 9); n += 1) {
     ids.push(invoke(store, { event: "x".repeat(6 * MB - 10), answer: "y".repeat(5 * MB) }));
     await settled(store);
     t.ok(statSync(file).size < 90 * MB, `${Math.round(statSync(file).size / MB)} MB after ${n + 1}`);
@@ -116,7 +117,7 @@ void t.test("recording goes on at its pace while history is pruned", async (t) =
   const store = await openStore(t, stateFile(t), { limits: { maxInvocations: 200 } });
   const lag = monitorEventLoopDelay({ resolution: 5 });
   lag.enable();
-  await fill(store, 3_000, "x".repeat(2_000));
+  await fill(store, times(3_000, 1_000), "x".repeat(2_000));
   lag.disable();
   const longest = lag.max / 1e6;
   t.ok(longest < 500, `the longest turn took ${Math.round(longest)} ms`);

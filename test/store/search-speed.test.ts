@@ -6,7 +6,7 @@ import { times } from "../support/counts.ts";
 import { invoke, openStore, stateFile } from "./support.ts";
 
 /** A history as large as it gets is 50,000. */
-const INVOCATIONS = Number(process.env["LIVEDEV_SEARCH_INVOCATIONS"] ?? times(10_000, 3_000));
+const INVOCATIONS = Number(process.env["LIVEDEV_SEARCH_INVOCATIONS"] ?? times(10_000, 1_000));
 
 void t.test(
   "a search through all of history takes no long while, and the daemon goes on meanwhile",

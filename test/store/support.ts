@@ -16,7 +16,11 @@ const folders = new WeakMap<Test, string>();
 
 /** The test's own folder, in the repository. (Each call of `testdir` would empty it.) */
 export function folderOf(t: Test): string {
-  const folder = folders.get(t) ?? t.testdir({});
+  const known = folders.get(t);
+  if (known !== undefined) return known;
+  // Asked for before the folder, teardowns run before it goes: a store that is still open makes files in it.
+  t.teardown(() => {});
+  const folder = t.testdir({});
   folders.set(t, folder);
   return folder;
 }
