@@ -4,6 +4,7 @@ import t, { type Test } from "tap";
 
 import { linked, lookupOf } from "../../daemon/links.ts";
 import { references, resolveOutputs, type WantedApp } from "../../proto/app.ts";
+import { some, times } from "../support/counts.ts";
 import { configOf, documented } from "./snippets.ts";
 import { bad, good, load, project, type Files } from "./support.ts";
 
@@ -485,6 +486,7 @@ t.test("outputs are filled in where the stage stands, and an unknown variable is
 });
 
 t.test("a refusal names file, line, component, property and what to write", async (t) => {
+  // All are found at one load: each stands in a line, with a name of its own.
   const cases: readonly (readonly [string, RegExp])[] = [
     [
       `new aws.Bucket("A", { acess: "public" });`,
@@ -515,7 +517,7 @@ t.test("a refusal names file, line, component, property and what to write", asyn
       /template\.Resources\.B\.Properties\.F is a function; a template is plain data and outputs$/,
     ],
     [
-      `const b = new aws.Bucket("B"); new aws.Stack("A", { template: { Resources: { C: { Type: "T", Properties: { b } } } } });`,
+      `const b = new aws.Bucket("Files"); new aws.Stack("A", { template: { Resources: { C: { Type: "T", Properties: { b } } } } });`,
       /template\.Resources\.C\.Properties\.b is a component \(write one of its outputs\)/,
     ],
     [
@@ -583,13 +585,26 @@ t.test("a refusal names file, line, component, property and what to write", asyn
       `const s = new aws.Stack("S", { template: { Resources: {} } }); new aws.Function("A", { handler: "a.b", link: [s.outputs.X] });`,
       /link\.0 is the output S\.outputs\.X; link its component, or new Linkable\("Name", \{ properties: \{ … \} \}\) with it$/,
     ],
+  ];
+  const named = (body: string, index: number) => body.replace('"A"', `"A${index}"`);
+  const all = cases.map(([body], index) => `{ ${named(body, index)} }`).join("\n");
+  const lines = bad(await load(t, { "livedev.config.ts": configOf(all) })).message.split("\n");
+  t.equal(lines.length, cases.length);
+  for (const [index, [body, expected]] of cases.entries()) {
+    const line = (lines[index] ?? "").replace(`"A${index}"`, '"A"');
+    t.match(line, expected, body);
+    t.ok(line.startsWith(`livedev.config.ts:${5 + index}: `), line);
+  }
+
+  // Each of these is where a config ends.
+  const last: typeof cases = [
     [
       `new aws.Bucket("A").notify({ notifications: [] });`,
       /run\(\) failed: Bucket\.notify is not carried out\. Write the notification into an aws\.Stack/,
     ],
     [`new aws.Buckett("A");`, /livedev has no component Buckett; did you mean Bucket\?$/m],
   ];
-  for (const [body, expected] of cases) {
+  for (const [body, expected] of [...some(cases), ...last]) {
     const { message, file, line } = bad(await load(t, { "livedev.config.ts": configOf(body) }));
     t.match(message, expected);
     t.match({ file, line }, { file: "livedev.config.ts", line: 5 });
@@ -603,11 +618,11 @@ t.test("what is no secret of the config is not shown by its refusal", async (t) 
 });
 
 t.test("what docs/components.md shows loads", async (t) => {
-  for (const snippet of documented()) {
+  for (const [index, snippet] of documented().entries()) {
     const text = snippet.startsWith("export default")
       ? configOf("").replace(/export default[\s\S]*?\n\}\);\n/, () => snippet)
       : configOf(snippet);
-    for (const dev of [true, false])
+    for (const dev of times([true, false], [index % 2 === 0]))
       t.strictSame(good(await load(t, { "livedev.config.ts": text }, { dev })).warnings, []);
   }
 });

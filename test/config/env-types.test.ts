@@ -62,13 +62,17 @@ export const text: string = Resource.Db.port;
 
 const OF_SST = RIGHT.replace('"livedev"', '"sst"');
 
-async function compile(t: Test, files: Readonly<Record<string, string>>, sst = false): Promise<string> {
-  const project = mkdtempSync(join(tmpdir(), "livedev-env-types-"));
-  t.teardown(() => rmSync(project, { recursive: true, force: true }));
-  const installed = join(project, "node_modules", "livedev");
-  mkdirSync(installed, { recursive: true });
-  await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
-  cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
+// livedev is found from each project in it.
+const base = mkdtempSync(join(tmpdir(), "livedev-env-types-"));
+t.teardown(() => rmSync(base, { recursive: true, force: true }));
+const installed = join(base, "node_modules", "livedev");
+mkdirSync(installed, { recursive: true });
+await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
+cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
+
+async function compile(files: Readonly<Record<string, string>>, sst = false): Promise<string> {
+  const project = mkdtempSync(join(base, "project-"));
+  mkdirSync(join(project, "node_modules"));
   if (sst) symlinkSync(SST, join(project, "node_modules", "sst"));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(project, name), text);
   const compilerOptions = {
@@ -91,17 +95,17 @@ async function compile(t: Test, files: Readonly<Record<string, string>>, sst = f
 
 t.test("with it, right code compiles and wrong code does not", async (t) => {
   const text = envTypes(await loaded(t, CONFIG), { sst: false });
-  t.equal(await compile(t, { "livedev-env.d.ts": text, "right.ts": RIGHT }), "");
+  t.equal(await compile({ "livedev-env.d.ts": text, "right.ts": RIGHT }), "");
 });
 
 t.test("without it, whatever is linked compiles", async (t) => {
   const code = `import { Resource } from "livedev";\nexport const all: string[] = [Resource.App.stage, Resource["Files"]?.["name"]];\n`;
-  t.equal(await compile(t, { "code.ts": code }), "");
+  t.equal(await compile({ "code.ts": code }), "");
 });
 
 t.test("SST's SDK is typed the same", { skip: sstMissing }, async (t) => {
   const text = envTypes(await loaded(t, CONFIG), { sst: true });
-  t.equal(await compile(t, { "livedev-env.d.ts": text, "right.ts": OF_SST }, true), "");
+  t.equal(await compile({ "livedev-env.d.ts": text, "right.ts": OF_SST }, true), "");
 });
 
 t.test("it is written only where it says something else", async (t) => {

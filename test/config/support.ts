@@ -15,6 +15,8 @@ export type Files = Readonly<Record<string, string>>;
 
 /** A project of these files, and its config, open. */
 export async function project(t: Test, files: Files, options: Partial<ConfigOptions> = {}) {
+  // Asked for before the folder, teardowns run before it goes.
+  t.teardown(() => {});
   const dir = t.testdir({});
   const write = (more: Files) => {
     for (const [name, content] of Object.entries(more)) {
