@@ -43,11 +43,14 @@ function clientOf(t: Test, { serving }: TestCloud, more = {}) {
   return client;
 }
 
-async function openBucket(t: Test, name = "books") {
-  const cloud = await TestCloud.open(t);
+const shared = await TestCloud.open(t);
+let buckets = 0;
+
+async function openBucket(t: Test, cloud = shared) {
   const client = clientOf(t, cloud);
-  await client.send(new CreateBucketCommand({ Bucket: name }));
-  return { cloud, client, Bucket: name };
+  const Bucket = `books-${(buckets += 1)}`;
+  await client.send(new CreateBucketCommand({ Bucket }));
+  return { cloud, client, Bucket };
 }
 
 t.test("objects are put, got, headed, listed, copied and deleted", async (t) => {
@@ -283,7 +286,7 @@ t.test("another key, no signature and a foreign page are refused; a wrong checks
 });
 
 t.test("buckets: made once, listed, tagged, deleted when empty; all of it survives a restart", async (t) => {
-  const { cloud, client, Bucket } = await openBucket(t);
+  const { cloud, client, Bucket } = await openBucket(t, await TestCloud.open(t));
   await t.rejects(client.send(new CreateBucketCommand({ Bucket })), { name: "BucketAlreadyOwnedByYou" });
   await t.rejects(client.send(new CreateBucketCommand({ Bucket: "No_Name" })), { name: "InvalidBucketName" });
   await t.rejects(client.send(new PutObjectCommand({ Bucket: "absent", Key: "x", Body: "" })), {

@@ -16,6 +16,7 @@ import t, { type Test } from "tap";
 import type { Aws } from "../../daemon/aws/aws.ts";
 import { TAGS } from "../../daemon/deploy/stubs.ts";
 import { ECHO, TestCloud } from "../cloud/rig.ts";
+import { times } from "../support/counts.ts";
 import { openDeploy, openStage, standing, wantedApp, wantedBucket, wantedFunction } from "./rig.ts";
 
 const cloud = await TestCloud.open(t);
@@ -325,13 +326,15 @@ void t.test("names over AWS's 64 characters are deployed, kept apart and removed
   t.same(await standing(cloud, `shop-${stage}-`), []);
 });
 
-void t.test("an app of forty functions, and two runs asked for at once", async (t) => {
+const MANY = times(40, 12);
+
+void t.test(`an app of ${MANY} functions, and two runs asked for at once`, async (t) => {
   const { deploy, app, stage } = await open(t);
-  const functions = Array.from({ length: 40 }, (_, index) => wantedFunction(`F${index}`, { url: URL }));
+  const functions = Array.from({ length: MANY }, (_, index) => wantedFunction(`F${index}`, { url: URL }));
   const [first, second] = await Promise.all([deploy.apply(app(functions)), deploy.apply(app(functions))]);
-  t.equal(first.steps, 120);
+  t.equal(first.steps, 3 * MANY);
   t.equal(second.steps, 0, "the second starts from what the first left");
-  t.equal(Object.keys(second.functions).length, 40);
+  t.equal(Object.keys(second.functions).length, MANY);
   await deploy.remove();
   t.same(await standing(cloud, `shop-${stage}-`), []);
 });

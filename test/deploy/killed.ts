@@ -64,11 +64,13 @@ export class Killed {
   }
 }
 
-/** All of them, or so many, spread evenly from the first to the last. */
+/** All of them, or so many, spread evenly from the first to the last; of one alone, the middle. */
 export function tried(moments: readonly string[], usually = moments.length): Moment[] {
   const all = moments.map((name, index) => ({ name, killAt: index + 1 }));
   const count = Math.min(ALL ? all.length : Number(STEPS ?? usually), all.length);
-  const step = (all.length - 1) / Math.max(1, count - 1);
-  const picked = new Set(Array.from({ length: count }, (_, at) => Math.round(at * step)));
+  const last = all.length - 1;
+  const picked = new Set(
+    Array.from({ length: count }, (_, at) => Math.round(count === 1 ? last / 2 : (at * last) / (count - 1))),
+  );
   return all.filter((_, index) => picked.has(index));
 }

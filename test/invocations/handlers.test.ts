@@ -9,7 +9,8 @@ import { openStore, stateFile } from "../store/support.ts";
 t.test("deadlines, kills, floods and build errors end in the row, in Lambda's words", async (t) => {
   const functions = await FunctionsRig.open(t, {
     files: {
-      "src/loop.ts": `export const handler = async () => { for (;;); };`,
+      "src/loop.ts": `const never = new Int32Array(new SharedArrayBuffer(4));
+        export const handler = async () => { Atomics.wait(never, 0, 0); };`,
       "src/die.ts": `export const handler = async () => { console.log("last words"); process.kill(process.pid, "SIGKILL"); };`,
       "src/flood.ts": `export const handler = async () => { for (let i = 0; i < 50_000; i++) console.log("x".repeat(1000)); return "done"; };`,
       "src/broken.ts": `export const handler = async () => 1 +;`,

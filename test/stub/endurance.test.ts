@@ -9,7 +9,7 @@ import { KEY, KEY_ID, ok, openBridge, portOf, StubProcess } from "../support/stu
 import { FrameProxy } from "../support/frame-proxy.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 
-const ROUNDS = times(10_000, 1_000);
+const ROUNDS = times(10_000, 500);
 
 const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
 const rssKb = (pid: number) =>
@@ -31,7 +31,7 @@ t.test(
     const event = JSON.stringify({ padding: "x".repeat(2_000) });
     const at: { rss: number; descriptors: number }[] = [];
     for (let round = 1; round <= ROUNDS; round += 1) {
-      if (round % 250 === 0) proxy.cutAll();
+      if (round % times(250, 125) === 0) proxy.cutAll();
       const { body } = await runtime.invoke(event);
       if (body.toString() !== event) t.fail(`round ${round} was answered ${body.toString().slice(0, 100)}`);
       if (round % (ROUNDS / 5) === 0) at.push({ rss: rssKb(pid), descriptors: descriptorsOf(pid) });
