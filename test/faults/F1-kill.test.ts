@@ -19,9 +19,9 @@ import { Rig } from "../support/rig.ts";
 
 t.setTimeout(600_000);
 
-const KILLS = times(100, 4);
+const KILLS = times(100, 2);
 /** Side by side, each with a daemon of its own: most of a round is waiting for a start. */
-const LANES = 2;
+const LANES = times(2, 1);
 /** The moment of a kill is after so many new rows, and some milliseconds. A start alone makes some ten. */
 const MAX_ROWS = 200;
 const MAX_MS = 10;
