@@ -5,9 +5,10 @@ import { join } from "node:path";
 
 import t from "tap";
 
+import type { LivedevClient } from "../../client/connect.ts";
 import { processIdentity } from "../../daemon/lib/process-identity.ts";
 import { Rig } from "../support/rig.ts";
-import { gone, killDaemon } from "./support.ts";
+import { gone, killDaemon, printed } from "./support.ts";
 
 const FILES = {
   "livedev.config.ts": `
@@ -61,23 +62,26 @@ export async function handler(event: { forever?: boolean }) {
 
 type Pids = Record<string, number>;
 
+const rig = Rig.open({ files: FILES });
+t.teardown(() => rig[Symbol.asyncDispose]());
+
+/** What the handler that is called now says of its processes; it answers to nobody, since its daemon is killed. */
+async function calledFor(client: LivedevClient, functionName: string, event: object): Promise<Pids> {
+  const next = await printed(client);
+  client.call("function.invokeLocal", { functionName, event: JSON.stringify(event) }).catch(() => {});
+  return JSON.parse(await next()) as Pids;
+}
+
 t.test(
   "F31: after kill -9 of the daemon the next start leaves none of its workers' processes alive",
   async (t) => {
-    await using rig = Rig.open({ files: FILES });
     await rig.start();
     const before = await rig.connect();
     const answered = await before.call("function.invoke", { functionName: "Parent", event: "{}" });
-    let running = (_pids: Pids) => {};
-    const forever = new Promise<Pids>((resolve) => (running = resolve));
-    await before.subscribe({ types: ["invocation.logged"] }, (events) => {
-      for (const { event } of events) if (event.type === "invocation.logged") running(JSON.parse(event.text));
-    });
     // The same worker, with the children of its first invocation still there.
-    const hanging = rig.livedev("invoke", "Parent", "--event", '{"forever":true}');
-    const pids = [...Object.values(JSON.parse(answered.payload) as Pids), ...Object.values(await forever)];
+    const forever = await calledFor(before, "Parent", { forever: true });
+    const pids = [...Object.values(JSON.parse(answered.payload) as Pids), ...Object.values(forever)];
     t.equal(new Set(pids).size, 9);
-    await before.close();
 
     // Neither may a stranger be touched, though an old record names its number.
     const stranger = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
@@ -91,6 +95,7 @@ t.test(
     writeFileSync(join(workers, "cut.json"), '{"pid":');
 
     await killDaemon(rig);
+    await before.close();
     const survivors = [...new Set(pids)].filter((pid) => processIdentity(pid) !== undefined).length;
     const began = performance.now();
     await rig.start();
@@ -100,33 +105,21 @@ t.test(
     );
     t.equal(stranger.exitCode, null, "the stranger lives");
     t.equal(stranger.signalCode, null, "the stranger lives");
-    await hanging;
   },
 );
 
 t.test("F31: a handler that spins does not outlive kill -9 of its daemon, nor what it started", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await rig.start();
   const client = await rig.connect();
-  let spinning = (_pids: Pids) => {};
-  const begun = new Promise<Pids>((resolve) => (spinning = resolve));
-  await client.subscribe({ types: ["invocation.logged"] }, (events) => {
-    for (const { event } of events) if (event.type === "invocation.logged") spinning(JSON.parse(event.text));
-  });
-  const hanging = rig.livedev("invoke", "Spins", "--local", "--event", "{}");
-  const pids = Object.values(await begun);
-  await client.close();
+  const pids = Object.values(await calledFor(client, "Spins", {}));
   t.equal(pids.length, 2);
   await killDaemon(rig);
+  await client.close();
   await gone(pids, 5_000);
-  await hanging;
 });
 
 t.test(
   "F31: what a worker's handler left running ends with the worker, also when the daemon stops",
   async (t) => {
-    await using rig = Rig.open({ files: FILES });
-    await rig.start();
     await using client = await rig.connect();
     const { payload } = await client.call("function.invokeLocal", { functionName: "Parent", event: "{}" });
     const pids = Object.values(JSON.parse(payload) as Pids);

@@ -122,10 +122,14 @@ export function alive(text: string): string[] {
 }
 
 /** Asks again until it holds: for what the system does, of which nobody tells. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  everyMs = 20,
+): Promise<void> {
   const end = Date.now() + 15_000;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`never: ${what}`);
-    await sleep(20);
+    await sleep(everyMs);
   }
 }
