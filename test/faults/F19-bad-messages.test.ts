@@ -12,7 +12,7 @@ import { Fuzz } from "./fuzz.ts";
 import { Inspected } from "./inspected.ts";
 import { FILES } from "./support.ts";
 
-const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 4_000));
+const MESSAGES = Number(process.env["LIVEDEV_FUZZ"] ?? times(100_000, 2_000));
 const SEED = Number(process.env["LIVEDEV_SEED"] ?? randomInt(2 ** 31));
 
 type Answer = {
@@ -21,8 +21,11 @@ type Answer = {
   readonly error?: { code: number; message: string };
 };
 
-const socketOf = (rig: Rig) =>
-  (JSON.parse(rig.read(`.livedev/${rig.stage}/daemon.json`)) as { socket: string }).socket;
+const rig = Rig.open({ files: FILES });
+t.teardown(() => rig[Symbol.asyncDispose]());
+const daemon = await Inspected.open(rig);
+t.teardown(() => daemon[Symbol.asyncDispose]());
+const { socket: path } = JSON.parse(rig.read(`.livedev/${rig.stage}/daemon.json`)) as { socket: string };
 
 function post(
   path: string,
@@ -86,9 +89,6 @@ const call = (method: unknown, params?: unknown, id: unknown = 1) =>
 t.test(
   "F19: each known kind of bad message gets JSON-RPC's own error, or its connection is closed",
   async (t) => {
-    await using rig = Rig.open({ files: FILES });
-    await using daemon = await Inspected.open(rig);
-    const path = socketOf(rig);
     const cases: readonly [what: string, body: string | Buffer, status: number, code: number][] = [
       ["nothing", "", 200, -32700],
       ["malformed JSON", '{"jsonrpc":', 200, -32700],
@@ -163,9 +163,6 @@ t.test(
   `F19: ${MESSAGES} fuzzed messages over HTTP and WebSocket (LIVEDEV_SEED=${SEED})`,
   { timeout: 3_600_000 },
   async (t) => {
-    await using rig = Rig.open({ files: FILES });
-    await using daemon = await Inspected.open(rig);
-    const path = socketOf(rig);
     const agent = new Agent({ keepAlive: true, maxSockets: 16 });
     t.teardown(() => agent.destroy());
     const fuzz = new Fuzz(SEED);

@@ -108,12 +108,18 @@ async function refuses(t: Test, port: number, paths: readonly string[], except: 
   return count;
 }
 
+const rig = Rig.open({ files: PAGES });
+t.teardown(() => rig[Symbol.asyncDispose]());
+const { Echo: url = "" } = await rig.start();
+const client = await rig.connect();
+t.teardown(() => client[Symbol.asyncDispose]());
+const { socket } = JSON.parse(rig.read(`.livedev/${rig.stage}/daemon.json`)) as { socket: string };
+
+const echo = async () => (await client.call("function.invoke", { functionName: "Echo", event: "1" })).payload;
+
 t.test(
   "F37: web pages and rebound names reach neither cloud, function URL, worker, bridge nor daemon",
   async (t) => {
-    await using rig = Rig.open({ files: PAGES });
-    const { Echo: url = "" } = await rig.start();
-    await using client = await rig.connect();
     const before = await client.call("daemon.status", {});
     const cloud = JSON.parse(readFileSync(join(rig.project, ".livedev/cloud/serving.json"), "utf8")) as {
       endpoint: string;
@@ -163,8 +169,8 @@ t.test(
     }
 
     // Each worker and each environment of the cloud has a port of its own.
-    t.equal((await rig.livedev("invoke", "Echo", "--event", "1")).stdout.trim(), "1");
-    const runtimes = await runtimePorts(rig);
+    t.equal(await echo(), "1");
+    const runtimes = await runtimePorts();
     t.ok(runtimes.length >= 2, "a worker's and an environment's");
     counts["Runtime API"] = 0;
     for (const port of runtimes) {
@@ -174,7 +180,6 @@ t.test(
       ]);
     }
 
-    const { socket } = JSON.parse(rig.read(`.livedev/${rig.stage}/daemon.json`)) as { socket: string };
     const upgrade = attacks(0)["a cross-site WebSocket"];
     if (upgrade !== undefined) {
       const { status } = await send({ socketPath: socket }, { ...upgrade, path: "/rpc" });
@@ -188,16 +193,16 @@ t.test(
       before.functions.map(({ name, codeHash, state }) => ({ name, codeHash, state })),
       "nothing was changed",
     );
-    t.equal((await rig.livedev("invoke", "Echo", "--event", "1")).stdout.trim(), "1", "and all goes on");
+    t.equal(await echo(), "1", "and all goes on");
 
-    const told = await refusedBy(rig);
+    const told = await refusedBy();
     t.same(told, counts, "doctor tells of each");
     t.comment(JSON.stringify(counts));
   },
 );
 
 /** The ports behind which the rig's processes poll. */
-async function runtimePorts(rig: Rig): Promise<number[]> {
+async function runtimePorts(): Promise<number[]> {
   const addresses = (await rig.processes()).flatMap(({ pid }) => {
     const [, address] = /(?:^|\0)AWS_LAMBDA_RUNTIME_API=([^\0]*)/.exec(environmentOf(pid)) ?? [];
     return address === undefined ? [] : [address];
@@ -214,7 +219,7 @@ function environmentOf(pid: number): string {
 }
 
 /** What `livedev doctor` says of each kind of port. */
-async function refusedBy(rig: Rig): Promise<Record<string, number>> {
+async function refusedBy(): Promise<Record<string, number>> {
   const { stdout } = await rig.livedev("doctor", "--json");
   const counts: Record<string, number> = {};
   for (const line of stdout.trim().split("\n")) {
@@ -230,9 +235,7 @@ async function refusedBy(rig: Rig): Promise<Record<string, number>> {
 }
 
 t.test("F37: no port of ours is open to the network", async (t) => {
-  await using rig = Rig.open({ files: PAGES });
-  await rig.start();
-  await rig.livedev("invoke", "Echo", "--event", "1");
+  await echo();
   const inodes = new Set<string>();
   for (const { pid } of await rig.processes()) {
     for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
@@ -259,9 +262,6 @@ t.test("F37: no port of ours is open to the network", async (t) => {
 });
 
 t.test("F37: a control request that is smuggled behind another is not read as one", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await rig.start();
-  const { socket } = JSON.parse(rig.read(`.livedev/${rig.stage}/daemon.json`)) as { socket: string };
   const body = '{"jsonrpc":"2.0","id":1,"method":"daemon.stop"}';
   const both = `POST /rpc HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nPOST /rpc HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
   const answer = await new Promise<string>((resolve) => {
