@@ -6,6 +6,7 @@ import { join } from "node:path";
 
 import t, { type Test } from "tap";
 
+import { some } from "../support/counts.ts";
 import { HOSTILE } from "../support/hostile.ts";
 import { Terminal } from "../support/pty.ts";
 import { ROOT, Rig } from "../support/rig.ts";
@@ -72,15 +73,15 @@ t.test("F36: hostile output is shown inert by each command, and copied raw", asy
   const ids = rows.map(({ id }) => String(id));
   t.equal(ids.length, 3);
   for (const id of ids) isInert(t, `history ${id}`, await shown(rig, "history", id));
-  for (const args of [
+  const commands = [
     ["status"],
     ["doctor"],
     ["history"],
     ["logs"],
     ["logs", "--fn", "Prints"],
     ["history", "--text", "pwned"],
-  ])
-    isInert(t, args.join(" "), await shown(rig, ...args));
+  ];
+  for (const args of some(commands, 4)) isInert(t, args.join(" "), await shown(rig, ...args));
 
   // Copied, it is what it was.
   const copied = (await rig.livedev("logs", "--fn", "Prints", "--json")).stdout.trim().split("\n");
