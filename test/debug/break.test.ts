@@ -77,7 +77,11 @@ async function said(child: ChildProcess, pattern: RegExp): Promise<void> {
   throw new Error(`it never said ${pattern}`);
 }
 
-const invoke = (event: object) => rig.livedev("invoke", "MyApi", "--event", JSON.stringify(event));
+const client = await rig.connect();
+t.teardown(() => client[Symbol.asyncDispose]());
+
+const invoke = (event: object) =>
+  client.call("function.invoke", { functionName: "MyApi", event: JSON.stringify(event) });
 
 t.test("it waits, prints stack and local variables in the words of the sources, and goes on", async (t) => {
   const { finished } = await waiting(PLACE);
@@ -102,8 +106,8 @@ t.test("it waits, prints stack and local variables in the words of the sources, 
       "",
     ],
   );
-  t.equal((await answer).stdout.trim(), '{"sum":14}', "the invocation went on");
-  t.match(JSON.parse((await rig.livedev("debug", "status", "--json")).stdout), { state: "off" });
+  t.equal((await answer).payload, '{"sum":14}', "the invocation went on");
+  t.match(await client.call("debug.status", {}), { state: "off" });
 });
 
 t.test("--json: one value a hit; --follow: each of them, in whatever process, until Ctrl-C", async (t) => {
@@ -112,7 +116,6 @@ t.test("--json: one value a hit; --follow: each of them, in whatever process, un
   const hits = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => JSON.parse((await hits.next()).value as string);
   // A script has no line on stderr to wait for.
-  await using client = await rig.connect();
   await attached(client);
   const first = invoke({ items: [1, 2] });
   const hit = {
@@ -134,15 +137,19 @@ t.test("--json: one value a hit; --follow: each of them, in whatever process, un
       { type: "number", value: item, text: String(item) },
     );
   }
-  t.equal((await first).code, 0);
+  t.equal((await first).functionError, undefined);
+  let wake = () => {};
+  const built = new Promise<void>((resolve) => (wake = resolve));
+  await client.subscribe({ types: ["build.finished"] }, () => wake());
   rig.save("src/cart.ts", `// One line more.\n${CART}`);
+  await built;
   const second = invoke({ items: [5] });
   t.match(
     await next(),
     { line: 11, stack: [{ line: 11 }, { line: 7 }] },
     "the breakpoint moved with its line",
   );
-  t.equal((await second).code, 0);
+  t.equal((await second).functionError, undefined);
   child.kill("SIGINT");
   t.equal((await finished()).code, 130);
   t.equal((await client.call("debug.status", {})).state, "off");
@@ -150,13 +157,13 @@ t.test("--json: one value a hit; --follow: each of them, in whatever process, un
 });
 
 t.test("--timeout: nobody came; debugging that was on before stays on", async (t) => {
-  await rig.livedev("debug", "on", "--port", "0");
+  await client.call("debug.on", { port: 0 });
   const { finished } = await waiting(PLACE, "--timeout", "300ms");
   const { code, stdout } = await finished();
   t.same({ code, stdout }, { code: 1, stdout: "" }, "nobody came");
-  t.match(JSON.parse((await rig.livedev("debug", "status", "--json")).stdout), { state: "on", sessions: 0 });
-  t.equal((await invoke({ items: [1] })).code, 0);
-  await rig.livedev("debug", "off");
+  t.match(await client.call("debug.status", {}), { state: "on", sessions: 0 });
+  t.equal((await invoke({ items: [1] })).functionError, undefined);
+  await client.call("debug.off", {});
 });
 
 t.test("a place where nothing can stop is told, and not waited for", async (t) => {
@@ -169,13 +176,12 @@ t.test("a place where nothing can stop is told, and not waited for", async (t) =
   t.match(await refused("MyApi", "--break", "src/none.ts:1"), /^1 There is no file src\/none\.ts/);
   t.match(await refused("MyApi", "--break", "src/api.ts:400"), /^1 src\/api\.ts has no line 400: it has 9/);
   t.match(await refused("Your", "--break", "src/api.ts:1"), /^1 There is no function named Your/);
-  await using client = await rig.connect();
   const elsewhere = refused("MyApi", "--break", "src/other.ts:1");
   await attached(client);
-  t.equal((await invoke({ items: [1] })).code, 0);
+  t.equal((await invoke({ items: [1] })).functionError, undefined);
   t.match(await elsewhere, /^1 Waiting .*\nsrc\/other\.ts is not part of MyApi/);
   const empty = refused("MyApi", "--break", "src/api.ts:9");
   await attached(client);
-  t.equal((await invoke({ items: [1] })).code, 0);
+  t.equal((await invoke({ items: [1] })).functionError, undefined);
   t.match(await empty, /^1 Waiting .*\nNothing can stop at src\/api\.ts:9/);
 });

@@ -129,8 +129,8 @@ t.test("with --token the port names no address, and who has one attaches", async
   t.equal(await statusOf("/json/version", { host }), 404, "so it stays after a kill");
   await using client = await Cdp.open(root);
   t.same(await client.send("Runtime.enable"), {});
-  await rig.livedev("debug", "off");
-  await rig.livedev("debug", "on", "--port", String(port));
+  await debugged.client.call("debug.off", {});
+  await debugged.client.call("debug.on", { port });
   t.equal(await statusOf("/json/version", { host }), 200, "until it is switched off");
 });
 

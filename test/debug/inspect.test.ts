@@ -7,6 +7,7 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import t from "tap";
 
+import { some } from "../support/counts.ts";
 import { freePort } from "../support/free-port.ts";
 import { Terminal } from "../support/pty.ts";
 import { Rig, ROOT, type Finished } from "../support/rig.ts";
@@ -92,42 +93,40 @@ t.test("--inspect=port at the start of a daemon; and it stays off where nobody a
   t.match(JSON.parse((await rig.livedev("debug", "on", "--json")).stdout), { state: "on", port: 9229 });
 });
 
-t.test(
-  "livedev dev --inspect: in the daemon that runs, and in one that it opens; in panes as well",
-  async (t) => {
-    const dev = async (port: number) => {
-      const child = rig.spawn("livedev.js", ["dev", `--inspect=${port}`]);
-      let [stderr, stdout] = ["", ""];
-      child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-      const closed = once(child, "close");
-      for await (const text of child.stdout?.setEncoding("utf8") ?? []) {
-        stdout += text as string;
-        if (!stdout.includes("is live")) continue;
-        child.kill("SIGINT");
-        break;
-      }
-      await closed;
-      t.match(stderr, `Debuggers attach to 127.0.0.1:${port}`);
-      t.same(await listening(port), OURS);
-    };
-    await dev(await freePort());
-    t.equal((await rig.livedevd("stop")).code, 0);
-    await dev(await freePort());
-
-    const port = await freePort();
-    const command = [process.execPath, join(ROOT, "dist", "livedev.js"), "dev", `--inspect=${port}`];
-    const panes = new Terminal(command, {
-      cwd: rig.project,
-      env: { ...rig.env, TERM: "xterm-256color" },
-    });
-    await panes.until(new RegExp(`Debuggers attach to \\S*127\\.0\\.0\\.1:${port}[^]*quit`));
+t.test("livedev dev --inspect, also in panes and where a command runs in a frontend's place", async (t) => {
+  const dev = async (port: number) => {
+    const child = rig.spawn("livedev.js", ["dev", `--inspect=${port}`]);
+    let [stderr, stdout] = ["", ""];
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    const closed = once(child, "close");
+    for await (const text of child.stdout?.setEncoding("utf8") ?? []) {
+      stdout += text as string;
+      if (!stdout.includes("is live")) continue;
+      child.kill("SIGINT");
+      break;
+    }
+    await closed;
+    t.match(stderr, `Debuggers attach to 127.0.0.1:${port}`);
     t.same(await listening(port), OURS);
-    panes.type("ql");
-    t.equal(await panes.ended(), 0);
+  };
+  for (const runs of some([true, false])) {
+    if (!runs) t.equal((await rig.livedevd("stop")).code, 0);
+    await dev(await freePort());
+  }
 
-    const another = await freePort();
-    const inItsPlace = await rig.livedev("dev", `--inspect=${another}`, "--as", "Web", "--", "true");
-    t.equal(inItsPlace.code, 0, inItsPlace.stderr);
-    t.same(await listening(another), OURS, "and where a command runs in a frontend's place");
-  },
-);
+  const port = await freePort();
+  const command = [process.execPath, join(ROOT, "dist", "livedev.js"), "dev", `--inspect=${port}`];
+  const panes = new Terminal(command, {
+    cwd: rig.project,
+    env: { ...rig.env, TERM: "xterm-256color" },
+  });
+  await panes.until(new RegExp(`Debuggers attach to \\S*127\\.0\\.0\\.1:${port}[^]*quit`));
+  t.same(await listening(port), OURS);
+  panes.type("ql");
+  t.equal(await panes.ended(), 0);
+
+  const another = await freePort();
+  const inItsPlace = await rig.livedev("dev", `--inspect=${another}`, "--as", "Web", "--", "true");
+  t.equal(inItsPlace.code, 0, inItsPlace.stderr);
+  t.same(await listening(another), OURS, "and where a command runs in a frontend's place");
+});
