@@ -1,6 +1,7 @@
 /** Chrome's DevTools on one function: its own front end, over saves that shift lines. */
 import t from "tap";
 
+import { times } from "../support/counts.ts";
 import { chromiumMissing } from "../support/parts.ts";
 import { FrontEnd } from "./front-end.ts";
 import { attached, Debugged, lineOf } from "./support.ts";
@@ -8,8 +9,10 @@ import { attached, Debugged, lineOf } from "./support.ts";
 /** Where it stands, as the front end shows it. */
 type Shown = { readonly place: string; readonly line: string; readonly breakpoints: readonly string[] };
 
+const SWAPS = times(4, 1);
+
 t.test(
-  "a breakpoint that was set once in its sources stops on each call, over four swaps of the process",
+  `a breakpoint that was set once in its sources stops on each call; swaps of the process: ${SWAPS}`,
   { skip: chromiumMissing },
   async (t) => {
     await using debugged = await Debugged.open(["One"]);
@@ -26,13 +29,14 @@ t.test(
       const find = () => workspace.uiSourceCodes().find((code) => code.url().endsWith("/src/One.ts"));
       await until(find);
       const manager = Breakpoints.BreakpointManager.BreakpointManager.instance();
-      await manager.setBreakpoint(find(), ${lineOf(text, "HERE") - 1}, undefined, "", true, false, "USER_ACTION");
-      await until(() => manager.allBreakpointLocations().length > 0);
+      const breakpoint = await manager.setBreakpoint(find(), ${lineOf(text, "HERE") - 1}, undefined, "", true, false, "USER_ACTION");
+      // It is shown at once; the process has it when it says where.
+      await until(() => breakpoint.getLastResolvedState()?.length > 0);
     `);
-    for (let swap = 0; swap <= 4; swap++) {
+    for (let swap = 0; swap <= SWAPS; swap++) {
       if (swap > 0) text = await debugged.save("One", swap);
-      const answer = debugged.invoke("One");
-      const shown = await chrome.run<Shown>(`
+      const from = debugged.events.length;
+      const stopped = chrome.run<Shown>(`
         const [model] = SDK.TargetManager.TargetManager.instance().models(SDK.DebuggerModel.DebuggerModel);
         await until(() => model.isPaused());
         const [frame] = model.debuggerPausedDetails().callFrames;
@@ -45,14 +49,25 @@ t.test(
         });
         const source = (await at.uiSourceCode.requestContentData()).text;
         const manager = Breakpoints.BreakpointManager.BreakpointManager.instance();
-        const shown = {
+        return {
           place: at.linkText(),
           line: source.split("\\n")[at.lineNumber],
           breakpoints: manager.allBreakpointLocations().map(({ uiLocation }) => uiLocation.linkText()),
         };
+      `);
+      let answer = debugged.invoke("One");
+      const missed = () => Promise.race([stopped.then(() => false), answer.then(() => true)]);
+      if (await missed()) {
+        // A browser that takes longer than livedevd's patience misses the first call, of which its user is told.
+        await debugged.recorded("function.logged", ({ text }) => text.includes("one may be missed"), from);
+        do answer = debugged.invoke("One");
+        while (await missed());
+      }
+      const shown = await stopped;
+      await chrome.run(`
+        const [model] = SDK.TargetManager.TargetManager.instance().models(SDK.DebuggerModel.DebuggerModel);
         model.resume();
         await until(() => !model.isPaused());
-        return shown;
       `);
       const place = `One.ts:${lineOf(text, "HERE")}`;
       t.same(shown, { place, line: `  const word = loaded + " ${swap}"; // HERE`, breakpoints: [place] });
