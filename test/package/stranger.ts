@@ -6,12 +6,14 @@ import { execFile, execFileSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -20,6 +22,7 @@ import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 
+import { times } from "../support/counts.ts";
 import { processesIn, ROOT, type Finished } from "../support/rig.ts";
 
 const execute = promisify(execFile);
@@ -55,6 +58,7 @@ export class Stranger {
   readonly env: Record<string, string>;
   readonly #path: string;
   readonly #prebuilds: string;
+  readonly #asked = new Set<string>();
 
   private constructor(root: string, node: NodeFolder) {
     this.root = root;
@@ -95,8 +99,28 @@ export class Stranger {
     });
   }
 
-  npx(...args: readonly string[]): Promise<Finished> {
-    return this.run("npx", args, this.env);
+  /**
+   * What npm would unpack, which is most of an install's work: this repository's packages, by links to their files.
+   * npm looks at each, and takes away what livedev does not depend on. Those with a script it installs itself.
+   */
+  linkPackages(): void {
+    if (statSync(ROOT).dev !== statSync(this.project).dev) return;
+    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { dev?: true; link?: true; hasInstallScript?: true }>;
+    };
+    for (const [path, { dev, link, hasInstallScript }] of Object.entries(packages)) {
+      const ours = join(ROOT, path);
+      if (!/^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) || !existsSync(ours)) continue;
+      if (!dev && !link && !hasInstallScript) linkFolder(ours, join(this.project, path));
+    }
+  }
+
+  /** npx takes five times what it starts: a short run has it once for each program. */
+  npx(program: string, ...args: readonly string[]): Promise<Finished> {
+    if (times(false, this.#asked.has(program)))
+      return this.run(join(this.project, "node_modules", ".bin", program), args);
+    this.#asked.add(program);
+    return this.run("npx", [program, ...args]);
   }
 
   /** A command line as a person reads it somewhere and types it. */
@@ -150,6 +174,15 @@ export class Stranger {
       ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
       (error: { code: number | null; stdout: string; stderr: string }) => error,
     );
+  }
+}
+
+function linkFolder(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [file, link] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) linkFolder(file, link);
+    else linkSync(file, link);
   }
 }
 
