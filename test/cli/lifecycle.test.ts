@@ -24,35 +24,25 @@ export async function handler(event: { until?: string }) {
 
 const processOf = (pid: number) => ({ pid, startTime: startTimeOfProcess(pid) ?? "" });
 
-t.test(
-  "start says where it is, again says the same; stop leaves nothing; each exit code is the documented one",
-  async (t) => {
-    await using rig = Rig.open({ files: FILES });
-    t.equal((await rig.livedevd("status")).code, 3, "none runs yet");
-    t.equal((await rig.livedevd("stop")).code, 3);
+const rig = Rig.open({ files: FILES });
+t.teardown(() => rig[Symbol.asyncDispose]());
 
-    const first = await rig.livedevd("start");
-    t.equal(first.code, 0, first.stderr);
-    t.match(
-      first.stdout,
-      /^shop is live \(stage \w+, pid \d+, \d+ steps? in [\d.]+ m?s\)\n {2}MyApi {2}http:\/\/127\.0\.0\.1:\d+\/\n$/,
-    );
-    const daemon = processOf(rig.daemonPid());
+t.test("start says where it is, again says the same; each exit code is the documented one", async (t) => {
+  t.equal((await rig.livedevd("status")).code, 3, "none runs yet");
+  t.equal((await rig.livedevd("stop")).code, 3);
 
-    const again = JSON.parse((await rig.livedevd("start", "--json")).stdout) as Record<string, unknown>;
-    t.match(again, { pid: daemon.pid, steps: 0, project: rig.project, urls: { MyApi: /^http/ } });
+  const first = await rig.livedevd("start");
+  t.equal(first.code, 0, first.stderr);
+  t.match(
+    first.stdout,
+    /^shop is live \(stage \w+, pid \d+, \d+ steps? in [\d.]+ m?s\)\n {2}MyApi {2}http:\/\/127\.0\.0\.1:\d+\/\n$/,
+  );
+  const again = JSON.parse((await rig.livedevd("start", "--json")).stdout) as Record<string, unknown>;
+  t.match(again, { pid: rig.daemonPid(), steps: 0, project: rig.project, urls: { MyApi: /^http/ } });
+});
 
-    const stopped = await rig.livedevd("stop", "--json");
-    t.equal(stopped.code, 0);
-    t.match(JSON.parse(stopped.stdout), { pid: daemon.pid, killed: false });
-    t.notOk(isAlive(daemon), "it is gone when stop says so");
-    t.match(await rig.livedevd("status", "--json"), { code: 3, stderr: "" });
-  },
-);
-
-t.test("stop waits for a running invocation, and says so", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await rig.start();
+t.test("stop waits for a running invocation, says so, and leaves nothing", async (t) => {
+  const daemon = processOf(rig.daemonPid());
   await using client = await rig.connect();
   const logged = new Promise<void>(
     (resolve) => void client.subscribe({ types: ["invocation.logged"] }, () => resolve()),
@@ -61,8 +51,10 @@ t.test("stop waits for a running invocation, and says so", async (t) => {
   const invoked = rig.livedev("invoke", "MyApi", "--event", JSON.stringify({ until: gate }));
   await logged;
 
-  const stop = rig.spawn("livedevd.js", ["stop"]);
+  const stop = rig.spawn("livedevd.js", ["stop", "--json"]);
   let said = "";
+  let printed = "";
+  stop.stdout?.setEncoding("utf8").on("data", (text: string) => (printed += text));
   const told = new Promise<void>((resolve) => {
     stop.stderr?.setEncoding("utf8").on("data", (text: string) => {
       said += text;
@@ -74,16 +66,34 @@ t.test("stop waits for a running invocation, and says so", async (t) => {
   t.equal(said, "Waiting for 1 running invocation to finish, 10 s at most …\n");
   writeFileSync(gate, "");
   t.equal(await closed, 0);
+  t.match(JSON.parse(printed), { pid: daemon.pid, killed: false });
   t.match(await invoked, { stdout: '"answered"\n' }, "it was answered");
+  t.notOk(isAlive(daemon), "it is gone when stop says so");
+  t.match(await rig.livedevd("status", "--json"), { code: 3, stderr: "" });
 });
 
+t.test("a config that does not load: the error with its place, and no stack of ours", async (t) => {
+  const good = rig.read("livedev.config.ts");
+  rig.edit("livedev.config.ts", "src/api.handler", "src/api");
+  const { code, stdout, stderr } = await rig.livedevd("start");
+  t.equal(code, 1);
+  t.equal(stdout, "");
+  t.match(stderr, /livedev\.config\.ts:6/);
+  t.notMatch(stderr, /\n\s+at /);
+  rig.save("livedev.config.ts", good);
+});
+
+const liveNow = async () => {
+  await using client = await rig.connect({ open: false });
+  const { pid, live } = await client.call("daemon.status", {});
+  return { pid, live };
+};
+
 t.test("restart: another process, live as before; off stays off", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await rig.connect().then((client) => client[Symbol.asyncDispose]());
   const off = await rig.livedevd("restart");
   t.equal(off.code, 0, off.stderr);
   t.match(off.stdout, /was not live, and is not now/);
-  t.match(JSON.parse((await rig.livedevd("status", "--json")).stdout), { live: { state: "off" } });
+  t.match(await liveNow(), { live: { state: "off" } });
 
   await rig.start();
   const before = rig.daemonPid();
@@ -91,12 +101,10 @@ t.test("restart: another process, live as before; off stays off", async (t) => {
   t.equal(restarted.code, 0);
   const { pid } = JSON.parse(restarted.stdout) as { pid: number };
   t.not(pid, before);
-  t.match(JSON.parse((await rig.livedevd("status", "--json")).stdout), { pid, live: { state: "live" } });
+  t.match(await liveNow(), { pid, live: { state: "live" } });
 });
 
 t.test("a daemon that hangs is told from one that is away, and is ended by stop all the same", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await rig.connect().then((client) => client[Symbol.asyncDispose]());
   const daemon = processOf(rig.daemonPid());
   process.kill(daemon.pid, "SIGSTOP");
   const [stopped, status] = await Promise.all([rig.livedevd("stop", "--json"), rig.livedevd("status")]);
@@ -126,7 +134,7 @@ t.test("a pid in daemon.json that is another program's by now is left alone", as
   t.match((await rig.livedev("doctor")).stdout, /! A daemon \(pid \d+\) was killed and left its file\./);
 });
 
-function atTerminal(rig: Rig, ...args: readonly string[]): Terminal {
+function atTerminal(...args: readonly string[]): Terminal {
   return new Terminal([process.execPath, join(ROOT, "dist", "livedevd.js"), ...args], {
     cwd: rig.project,
     env: rig.env,
@@ -134,8 +142,7 @@ function atTerminal(rig: Rig, ...args: readonly string[]): Terminal {
 }
 
 t.test("run stays in the foreground, live, with its log; Ctrl-C ends it in order", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  const screen = atTerminal(rig, "run");
+  const screen = atTerminal("run");
   await screen.until(/shop is live/);
   const daemon = processOf(rig.daemonPid());
 
@@ -153,8 +160,7 @@ t.test("run stays in the foreground, live, with its log; Ctrl-C ends it in order
 });
 
 t.test("a second Ctrl-C does not wait for what runs", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  const screen = atTerminal(rig, "run");
+  const screen = atTerminal("run");
   await screen.until(/shop is live/);
   const daemon = processOf(rig.daemonPid());
   await using client = await rig.connect();
@@ -174,15 +180,4 @@ t.test("a second Ctrl-C does not wait for what runs", async (t) => {
   t.equal(await screen.ended(), 130, "one Ctrl-C that waited would have been 0");
   t.notOk(isAlive(daemon));
   t.not((await invoked).code, 0);
-});
-
-t.test("a config that does not load: the error with its place, and no stack of ours", async (t) => {
-  await using rig = Rig.open({
-    files: { ...FILES, "livedev.config.ts": CONFIG.replace("src/api.handler", "src/api") },
-  });
-  const { code, stdout, stderr } = await rig.livedevd("start");
-  t.equal(code, 1);
-  t.equal(stdout, "");
-  t.match(stderr, /livedev\.config\.ts:6/);
-  t.notMatch(stderr, /\n\s+at /);
 });
