@@ -26,14 +26,18 @@ const rowsOf = <T>(finished: Finished): T[] => lines(finished).map((line) => JSO
 const rig = Rig.open({ files: { "livedev.config.ts": CONFIG, "src/api.ts": HANDLER } });
 t.teardown(() => rig[Symbol.asyncDispose]());
 await rig.start();
+const client = await rig.connect();
+t.teardown(() => client[Symbol.asyncDispose]());
 
 const history = async (...args: readonly string[]) =>
   rowsOf<InvocationSummary>(await rig.livedev("history", "--json", ...args));
 const latest = async (): Promise<InvocationSummary> => {
-  const [row] = await history("--limit", "1");
+  const [row] = await client.call("invocation.list", { limit: 1 });
   if (row === undefined) throw new Error("history is empty");
   return row;
 };
+
+const invoke = (event: string) => client.call("function.invoke", { functionName: "MyApi", event });
 
 t.test("invoke takes its event from text, a file and stdin, byte for byte", async (t) => {
   const event = '{"word":"wälden","n":12345678901234567890}';
@@ -45,11 +49,12 @@ t.test("invoke takes its event from text, a file and stdin, byte for byte", asyn
     () => rig.run("livedev.js", ["invoke", "MyApi", "--file", "-"], event),
   ]) {
     t.match(await run(), { code: 0, stdout: '{"word":"wälden","version":1}\n', stderr: "" });
-    const whole = JSON.parse(
-      (await rig.livedev("history", String((await latest()).id), "--json")).stdout,
-    ) as InvocationDetail;
+    const whole = await client.call("invocation.get", { id: (await latest()).id });
     t.equal(whole.event.text.trim(), event);
   }
+  const shown = await rig.livedev("history", String((await latest()).id), "--json");
+  t.equal((JSON.parse(shown.stdout) as InvocationDetail).event.text.trim(), event);
+
   const json = await rig.livedev("invoke", "MyApi", "--json");
   t.match(JSON.parse(json.stdout), {
     statusCode: 200,
@@ -96,7 +101,7 @@ t.test(
 );
 
 t.test("history is filtered by function, status, duration, time and text, and paged", async (t) => {
-  await rig.livedev("invoke", "MyApi", "--event", '{"slow":300,"word":"tortoise"}');
+  await invoke('{"slow":300,"word":"tortoise"}');
   const slow = await latest();
   // A cold start on a busy machine may take as long.
   const long = (await history()).filter(({ durationMs = 0 }) => durationMs >= 250);
@@ -119,7 +124,7 @@ t.test("history is filtered by function, status, duration, time and text, and pa
 });
 
 t.test("sensitive parts are sealed in every showing but --reveal", async (t) => {
-  await rig.livedev("invoke", "MyApi", "--event", '{"password":"hunter2","word":"w"}');
+  await invoke('{"password":"hunter2","word":"w"}');
   const id = String((await latest()).id);
   const shown = await rig.livedev("history", id);
   t.notMatch(shown.stdout, "hunter2");
@@ -130,7 +135,7 @@ t.test("sensitive parts are sealed in every showing but --reveal", async (t) => 
 t.test(
   "replay runs today's code on the old event, edited or not, and shows how the answers differ",
   async (t) => {
-    await rig.livedev("invoke", "MyApi", "--event", '{"word":"walden","password":"hunter2"}');
+    await invoke('{"word":"walden","password":"hunter2"}');
     const id = String((await latest()).id);
     t.match(await rig.livedev("replay", id, "--diff"), {
       code: 0,

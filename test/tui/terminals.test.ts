@@ -1,8 +1,11 @@
 /** Terminals of every size and colour, help and other keys, and the terminal given back however it ends. */
+import { setTimeout as wait } from "node:timers/promises";
+
 import t, { type Test } from "tap";
 
 import { ACTION_NAMES, ACTIONS } from "../../client/tui/keymap.ts";
 import { textWidth } from "../../client/tui/width.ts";
+import { some, times } from "../support/counts.ts";
 import { tmuxMissing } from "../support/parts.ts";
 import { LIVEDEV, TuiRig, type Screen } from "./rig.ts";
 
@@ -24,6 +27,7 @@ export default $config({
   "bug.cjs": `process.once("SIGUSR2", () => setImmediate(() => { throw new Error("a planted bug"); }));`,
 };
 
+const RESIZES = times(200, 60);
 const COLUMNS = 110;
 const ROWS = 30;
 const FLAGS = "#{alternate_on} #{cursor_flag} #{mouse_any_flag}#{mouse_sgr_flag}";
@@ -75,21 +79,20 @@ t.test("the multiplexer at terminals of every kind", { skip: tmuxMissing }, asyn
   await dev();
   await shell();
 
-  await t.test("after 200 resizes in a second, in the midst of output, the screen is right", async (t) => {
+  await t.test(`after ${RESIZES} fast resizes, in the midst of output, the screen is right`, async (t) => {
     await screen.type("Enter");
     await screen.until("ctrl-z leave");
-    await screen.type("for n in $(seq 1 60000); do echo flood $n of 60000; done", "Enter");
+    const lines = times(60_000, 20_000);
+    await screen.type(`for n in $(seq 1 ${lines}); do echo flood $n of ${lines}; done`, "Enter");
     await screen.until("│flood ");
-    const until = performance.now() + 1_000;
-    let count = 0;
-    for (let due = until - 1_000; performance.now() < until; due += 5) {
-      while (performance.now() < due) await new Promise((resolve) => setImmediate(resolve));
+    const began = performance.now();
+    for (let count = 0; count < RESIZES; count += 1) {
+      await wait(Math.max(0, began + 5 * count - performance.now()));
       await screen.resize(40 + ((count * 7) % 120), 5 + ((count * 3) % 40));
-      count += 1;
     }
-    t.comment(`${count} resizes`);
+    t.comment(`in ${Math.round(performance.now() - began)} ms`);
     await screen.resize(COLUMNS, ROWS);
-    await screen.until(/│flood 60000 of 60000\n[^\n]*│sh>/);
+    await screen.until(new RegExp(`│flood ${lines} of ${lines}\n[^\n]*│sh>`));
     await screen.type("C-z");
     await asFresh(t);
   });
@@ -200,13 +203,13 @@ t.test("the multiplexer at terminals of every kind", { skip: tmuxMissing }, asyn
   await t.test("however it ends, the terminal is as it was", async (t) => {
     await screen.type("clear; stty -g > before", "Enter");
     const ends: readonly (readonly [signal: NodeJS.Signals, shown: RegExp])[] = [
-      ["SIGTERM", /livedevd goes on[^]*ended with 130/],
       ["SIGHUP", /livedevd goes on[^]*ended with 130/],
       ["SIGUSR2", /a planted bug[^]*ended with 1\b/],
       // The shell goes on at once, and may have told so on the screen that is taken away.
       ["SIGKILL", /^/],
+      ["SIGTERM", /livedevd goes on[^]*ended with 130/],
     ];
-    for (const [signal, shown] of ends) {
+    for (const [signal, shown] of some(ends, 3)) {
       await dev(`NODE_OPTIONS=--require=${rig.project}/bug.cjs`);
       t.equal(await screen.ask(FLAGS), "1 0 11");
       process.kill(await pid(), signal);
