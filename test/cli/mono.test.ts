@@ -195,7 +195,7 @@ type Watched = {
 };
 
 /** `livedev dev`, and what it prints. */
-function watched(rig: Rig, ...args: string[]): Watched {
+function watched(...args: string[]): Watched {
   const child = rig.spawn("livedev.js", ["dev", ...args]);
   let text = "";
   let look = () => {};
@@ -213,91 +213,75 @@ function watched(rig: Rig, ...args: string[]): Watched {
   return { child, until, text: () => text, ended: once(child, "close") };
 }
 
-t.test(
-  "livedev dev goes live and shows it; what it opened goes on, or ends with it where it is asked to",
-  async (t) => {
-    await using rig = Rig.open({ files: FILES });
-    rig.install();
+const rig = Rig.open({ files: FILES });
+rig.install();
+t.teardown(() => rig[Symbol.asyncDispose]());
 
-    const basic = watched(rig, "--mode=basic");
-    await basic.until(/mono is live/);
-    basic.child.kill("SIGINT");
-    t.same(await basic.ended, [130, null]);
-    t.match(basic.text(), "livedevd goes on");
-    t.equal((await rig.livedev("ps")).stdout, "", "basic mode starts no frontend");
+t.test("livedev dev goes live and shows it, and what it opened goes on", async (t) => {
+  const basic = watched("--mode=basic");
+  await basic.until(/mono is live/);
+  basic.child.kill("SIGINT");
+  t.same(await basic.ended, [130, null]);
+  t.match(basic.text(), "livedevd goes on");
+  t.equal((await rig.livedev("ps")).stdout, "", "basic mode starts no frontend");
 
-    const mono = watched(rig);
-    await mono.until(/Web +│ api at http:/);
-    await mono.until(/Web +│ bucket mono-dev-files-/);
-    await rig.livedev("invoke", "Api", "--event", "{}");
-    await mono.until(/Api +│ called[\s\S]*Api +│ ← ok in /);
-    mono.child.kill("SIGINT");
-    t.same(await mono.ended, [130, null]);
-    t.match((await rig.livedev("ps")).stdout, /^Web +ready/, "it goes on");
+  const mono = watched();
+  await mono.until(/Web +│ api at http:/);
+  await mono.until(/Web +│ bucket mono-dev-files-/);
+  await rig.livedev("invoke", "Api", "--event", "{}");
+  await mono.until(/Api +│ called[\s\S]*Api +│ ← ok in /);
+  mono.child.kill("SIGINT");
+  t.same(await mono.ended, [130, null]);
+  t.match((await rig.livedev("ps")).stdout, /^Web +ready/, "it goes on");
 
-    t.comment("a command in its place");
-    mkdirSync(join(rig.project, "other"));
-    const elsewhere = await rig.livedev("dev", "--", "true");
-    t.equal(elsewhere.code, 1);
-    t.match(elsewhere.stderr, "No frontend or service of the config has the directory");
-    rig.save("web/show.sh", 'echo "$API $SST_RESOURCE_Files $1"; exit 7');
-    const shown = await rig.livedev("dev", "--as", "Web", "--", "sh", "web/show.sh", "--turbo");
-    t.equal(shown.code, 7, "its exit code");
-    t.match(shown.stdout, /^http:\/\/\S+ \{.*"name":.*\} --turbo\n$/);
-    t.match(shown.stderr, "livedevd's own Web makes room");
-    t.match((await rig.livedev("ps", "--json")).stdout, '"state":"stopped"');
-    rig.save("missing.mjs", `import { Resource } from "livedev";\nResource.Api;\n`);
-    const missing = await rig.livedev("dev", "--as", "Web", "--", process.execPath, "missing.mjs");
-    t.equal(missing.code, 1);
-    t.match(
-      missing.stderr,
-      /Api is not linked to Web\. It has: Files\. .* give new DevCommand\("Web", .* the line\n {2}link: \[Files, Api\],/,
-    );
-    const there = spawn(
-      process.execPath,
-      [join(ROOT, "dist/livedev.js"), "dev", "--", "sh", "show.sh", "-v"],
-      {
-        cwd: join(rig.project, "web"),
-        env: rig.env,
-        stdio: ["ignore", "pipe", "ignore"],
-      },
-    );
-    const printed = text(there.stdout);
-    t.same(await once(there, "close"), [7, null]);
-    t.match(await printed, /^http:\/\/\S+ \{.*"name":.*\} -v\n$/, "Web, by the directory it was called in");
-
-    const ends = watched(rig, "--stop", "--json");
-    await ends.until(/"urls":\{"Api":"http/);
-    ends.child.kill("SIGINT");
-    await ends.ended;
-    t.equal((await rig.livedev("status")).code, 3, "the daemon has stopped");
-  },
-);
-
-const TELLS = {
-  "livedev.config.ts": `
-import { $config, DevCommand, Secret } from "livedev";
-export default $config({
-  app: () => ({ name: "mono", home: "local" }),
-  async run() {
-    new DevCommand("Teller", { link: [new Secret("StripeKey")], dev: { command: "sh tell.sh" } });
-  },
+  t.comment("a command in its place");
+  mkdirSync(join(rig.project, "other"));
+  const elsewhere = await rig.livedev("dev", "--", "true");
+  t.equal(elsewhere.code, 1);
+  t.match(elsewhere.stderr, "No frontend or service of the config has the directory");
+  rig.save("web/show.sh", 'echo "$API $SST_RESOURCE_Files $1"; exit 7');
+  const shown = await rig.livedev("dev", "--as", "Web", "--", "sh", "web/show.sh", "--turbo");
+  t.equal(shown.code, 7, "its exit code");
+  t.match(shown.stdout, /^http:\/\/\S+ \{.*"name":.*\} --turbo\n$/);
+  t.match(shown.stderr, "livedevd's own Web makes room");
+  t.match((await rig.livedev("ps", "--json")).stdout, '"state":"stopped"');
+  rig.save("missing.mjs", `import { Resource } from "livedev";\nResource.Api;\n`);
+  const missing = await rig.livedev("dev", "--as", "Web", "--", process.execPath, "missing.mjs");
+  t.equal(missing.code, 1);
+  t.match(
+    missing.stderr,
+    /Api is not linked to Web\. It has: Files\. .* give new DevCommand\("Web", .* the line\n {2}link: \[Files, Api\],/,
+  );
+  const there = spawn(process.execPath, [join(ROOT, "dist/livedev.js"), "dev", "--", "sh", "show.sh", "-v"], {
+    cwd: join(rig.project, "web"),
+    env: rig.env,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const printed = text(there.stdout);
+  t.same(await once(there, "close"), [7, null]);
+  t.match(await printed, /^http:\/\/\S+ \{.*"name":.*\} -v\n$/, "Web, by the directory it was called in");
 });
-`,
-  "tell.sh": 'echo "it has $SST_RESOURCE_StripeKey"; exec sleep 1000',
-};
+
+const TELLER = `    new DevCommand("Teller", { link: [new Secret("StripeKey")], dev: { command: "sh tell.sh" } });
+`;
 
 t.test(
   "a secret that is set restarts the process that links to it, and what the process prints of it is sealed",
   async (t) => {
-    await using rig = Rig.open({ files: TELLS });
     const set = (value: string) => rig.run("livedev.js", ["secret", "set", "StripeKey"], value);
     t.equal((await set("planted walrus 4478")).code, 0);
-    const mono = watched(rig);
+    const mono = watched();
+    await mono.until(/mono is live/);
+    rig.save("tell.sh", 'echo "it has $SST_RESOURCE_StripeKey"; exec sleep 1000');
+    rig.edit("livedev.config.ts", "DevCommand }", "DevCommand, Secret }");
+    rig.edit("livedev.config.ts", "  },\n});", `${TELLER}  },\n});`);
     await mono.until(/Teller +│ it has \{.*"value":"«sealed»"/);
     await using client = await rig.connect();
     const exited = deferred<LivedevEvent>();
-    await client.subscribe({ types: ["process.exited"] }, ([first]) => first && exited.resolve(first.event));
+    await client.subscribe({ types: ["process.exited"] }, (events) => {
+      for (const { event } of events)
+        if (event.type === "process.exited" && event.processName === "Teller") exited.resolve(event);
+    });
     t.equal((await set("planted seal 4479")).code, 0);
     t.match(await exited.promise, {
       type: "process.exited",
@@ -318,3 +302,11 @@ t.test(
     await mono.ended;
   },
 );
+
+t.test("with --stop it ends the daemon, too", async (t) => {
+  const ends = watched("--stop", "--json");
+  await ends.until(/"urls":\{"Api":"http/);
+  ends.child.kill("SIGINT");
+  await ends.ended;
+  t.equal((await rig.livedev("status")).code, 3, "the daemon has stopped");
+});
