@@ -61,7 +61,10 @@ t.test("the system in the multiplexer", { skip: tmuxMissing }, async (t) => {
   };
 
   await t.test("a deployment shows its plan, how far it is, and what it gave", async (t) => {
-    const rows = (await screen.until(/Deployed at[^]*greeting +good day/)).join("\n");
+    const shown = await screen.until(/Deployed at[^]*greeting +good day/);
+    t.match(shown[0], /^● Deploy +live│Deploy {2}system, stage dev, home local/);
+    t.match(shown.at(-1), /^j move .* q quit$/);
+    const rows = shown.join("\n");
     for (const done of [
       'create aws.Function "Api"',
       'create aws.Function "Old"',

@@ -1,6 +1,7 @@
 /** `livedev dev` at a terminal: the way through it, by keys. */
 import t from "tap";
 
+import { inFull } from "../support/counts.ts";
 import { tmuxMissing } from "../support/parts.ts";
 import { TuiRig } from "./rig.ts";
 
@@ -24,7 +25,7 @@ export default $config({
   "web/web.sh": "for n in $(seq 1 200); do echo line $n; done; echo api at $API; exec sleep 1000",
 };
 
-t.test("from the plan to a program in a pane, and out again", { skip: tmuxMissing }, async (t) => {
+t.test("from the plan to a program in a pane, and out again", { skip: tmuxMissing || inFull }, async (t) => {
   const tui = TuiRig.open(t, FILES);
   const screen = await tui.screen();
   await screen.until(/Deployed at/);
