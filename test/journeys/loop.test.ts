@@ -42,9 +42,10 @@ async function watching(rig: Rig) {
   };
 }
 
-t.test("the example answers through its function URL, and a save is live at the next event", async (t) => {
-  await using rig = Rig.open({ example: "api" });
+const rig = Rig.open({ example: "api" });
+t.teardown(() => rig[Symbol.asyncDispose]());
 
+t.test("the example answers through its function URL, and a save is live at the next event", async (t) => {
   const { MyApi: url = "" } = await rig.start();
   const first = await fetch(url);
   t.equal(first.status, 200);
@@ -92,80 +93,59 @@ export async function handler(event: { until?: string }) {
 }
 `;
 
-const CONFIG = `
-import { $config, aws } from "livedev";
-export default $config({
-  app: () => ({ name: "journey", home: "local" }),
-  async run() {
+const FUNCTIONS = `
     new aws.Function("Slow", { handler: "src/slow.handler", timeout: "30 seconds" });
     new aws.Function("Other", { handler: "src/other.handler" });
-  },
-});
+    new aws.Function("Word", {
+      handler: "src/word.handler",
+      timeout: \`\${Number(process.env.SECONDS ?? 30)} seconds\`,
+      environment: { WORD: process.env.WORD ?? "first" },
+    });
 `;
+const ADDED = `new aws.Function("Added", { handler: "src/added.handler", url: true });`;
+
+async function invoke(functionName: string, event: object = {}): Promise<string> {
+  await using client = await rig.connect();
+  return (await client.call("function.invoke", { functionName, event: JSON.stringify(event) })).payload;
+}
+
+t.test("functions that a saved config adds beside it are deployed by themselves", async (t) => {
+  await using watch = await watching(rig);
+  rig.save("src/slow.ts", SLOW("old"));
+  rig.save("src/other.ts", "export const handler = async (event: unknown) => event;");
+  rig.save("src/word.ts", SLOW("old").replace('return "old"', 'return "old " + process.env.WORD'));
+  rig.edit("livedev.config.ts", "return { url", `${FUNCTIONS}return { url`);
+  await watch.next("deploy.finished");
+  t.same([await invoke("Slow"), await invoke("Word"), await invoke("Other")], ['"old"', '"old first"', "{}"]);
+});
 
 t.test("a save in mid-invocation: the running one finishes on its code, the next runs the new", async (t) => {
-  await using rig = Rig.open({
-    files: {
-      "livedev.config.ts": CONFIG,
-      "src/slow.ts": SLOW("old"),
-      "src/other.ts": "export const handler = async () => 'other';",
-    },
-  });
-  await rig.start();
   await using watch = await watching(rig);
-
-  const gate = `${rig.root}/gate`;
-  const running = rig.livedev("invoke", "Slow", "--event", JSON.stringify({ until: gate }));
+  const running = invoke("Slow", { until: `${rig.root}/gate` });
   await watch.next("invocation.logged", ({ text }) => text === "old begins");
 
   rig.save("src/slow.ts", SLOW("new"));
   const { functionName } = await watch.next("build.finished");
   t.equal(functionName, "Slow", "the save reaches the function that read the file");
-
-  const next = await rig.livedev("invoke", "Slow", "--event", "{}");
-  t.equal(next.stdout.trim(), '"new"');
+  t.equal(await invoke("Slow"), '"new"');
 
   rig.save("../gate", "");
-  t.equal((await running).stdout.trim(), '"old"');
+  t.equal(await running, '"old"');
   t.notOk(
-    watch.seen.some(({ event }) => event.type === "build.finished" && event.functionName === "Other"),
+    watch.seen.some(({ event }) => event.type === "build.finished" && event.functionName !== "Slow"),
     "and no other",
   );
 });
 
 t.test("a saved config, or a saved .env, is deployed by itself; what runs goes on", async (t) => {
-  const config = (more = "") => `
-    import { $config, aws } from "livedev";
-    export default $config({
-      app: () => ({ name: "journey", home: "local" }),
-      async run() {
-        new aws.Function("Slow", {
-          handler: "src/slow.handler",
-          timeout: \`\${Number(process.env.SECONDS ?? 30)} seconds\`,
-          environment: { WORD: process.env.WORD ?? "first" },
-        });
-        ${more}
-      },
-    });`;
-  await using rig = Rig.open({
-    files: {
-      "livedev.config.ts": config(),
-      "src/slow.ts": SLOW("old").replace('return "old"', 'return "old " + process.env.WORD'),
-      "src/other.ts": "export const handler = async () => 'other';",
-    },
-  });
-  await rig.start();
   await using watch = await watching(rig);
-  const gate = `${rig.root}/gate`;
-  const running = rig.livedev("invoke", "Slow", "--event", JSON.stringify({ until: gate }));
+  const running = invoke("Word", { until: `${rig.root}/later` });
   await watch.next("invocation.logged", ({ text }) => text === "old begins");
 
-  rig.save(
-    "livedev.config.ts",
-    config(`new aws.Function("Other", { handler: "src/other.handler", url: true });`),
-  );
-  const { urls } = await watch.next("deploy.finished", (event) => "Other" in event.urls);
-  t.equal(await (await fetch(urls["Other"] ?? "")).text(), '"other"');
+  rig.save("src/added.ts", "export const handler = async () => 'added';");
+  rig.edit("livedev.config.ts", FUNCTIONS, `${FUNCTIONS}${ADDED}`);
+  const { urls } = await watch.next("deploy.finished", (event) => "Added" in event.urls);
+  t.equal(await (await fetch(urls["Added"] ?? "")).text(), '"added"');
   const build = join(rig.project, ".livedev", rig.stage, "build");
   t.same(
     readdirSync(build).sort(),
@@ -174,27 +154,17 @@ t.test("a saved config, or a saved .env, is deployed by itself; what runs goes o
   );
 
   rig.save(".env", "WORD=second\nSECONDS=40\n");
-  await watch.next("deploy.stepped", ({ resource }) => resource === 'aws.Function "Slow"');
+  await watch.next("deploy.stepped", ({ resource }) => resource === 'aws.Function "Word"');
   await watch.next("deploy.finished");
-  t.equal((await rig.livedev("invoke", "Slow", "--event", "{}")).stdout.trim(), '"old second"');
+  t.equal(await invoke("Word"), '"old second"');
   t.match((await rig.livedev("plan", "--dev")).stdout, "Nothing to do");
 
-  rig.save("../gate", "");
-  t.equal((await running).stdout.trim(), '"old first"', "one that ran all the while ends where it began");
+  rig.save("../later", "");
+  t.equal(await running, '"old first"', "one that ran all the while ends where it began");
 });
 
 t.test("a save that does not compile answers with the build error, until it is mended", async (t) => {
-  await using rig = Rig.open({
-    files: {
-      "livedev.config.ts": CONFIG,
-      "src/slow.ts": SLOW("fine"),
-      "src/other.ts": "export const handler = async () => 'other';",
-    },
-  });
-  await rig.start();
   await using watch = await watching(rig);
-  t.equal((await rig.livedev("invoke", "Slow", "--event", "{}")).stdout.trim(), '"fine"');
-
   rig.save("src/slow.ts", "export const handler = async () => {\n  return 1 +;\n};\n");
   const failed = await watch.next("build.failed");
   t.match(failed.errors[0], { file: "src/slow.ts", line: 2 });
@@ -203,26 +173,19 @@ t.test("a save that does not compile answers with the build error, until it is m
   t.equal(broken.code, 4, "a function error");
   t.match(broken.stdout + broken.stderr, /src\/slow\.ts:2/);
   t.match((await rig.livedev("status")).stdout, /src\/slow\.ts:2/);
-  t.equal((await rig.livedev("invoke", "Other", "--event", "{}")).stdout.trim(), '"other"', "others go on");
+  t.equal(await invoke("Other"), "{}", "others go on");
 
   rig.save("src/slow.ts", SLOW("mended"));
   await watch.next("build.finished");
-  t.equal((await rig.livedev("invoke", "Slow", "--event", "{}")).stdout.trim(), '"mended"');
+  const mended = await rig.livedev("invoke", "Slow", "--event", "{}");
+  t.equal(mended.stdout.trim(), '"mended"');
 });
 
 t.test("big numbers, key order and every byte of an event arrive as they were sent", async (t) => {
-  await using rig = Rig.open({
-    files: {
-      "livedev.config.ts": CONFIG,
-      "src/slow.ts": SLOW("x"),
-      "src/other.ts": "export const handler = async (event: unknown) => event;",
-    },
-  });
-  await rig.start();
   const event = '{"b":1,"1":2,"n":12345678901234567890,"é":"\\u0000"}';
   await rig.livedev("invoke", "Other", "--event", event);
-  const { stdout } = await rig.livedev("history", "--json");
-  const { id } = JSON.parse(stdout.trim().split("\n")[0] ?? "") as { id: number };
+  await using client = await rig.connect();
+  const [{ id } = { id: 0 }] = await client.call("invocation.list", { limit: 1 });
   const whole = JSON.parse((await rig.livedev("history", String(id), "--json")).stdout) as {
     event: { text: string };
   };
