@@ -160,7 +160,7 @@ t.test("a real PostgreSQL and a real Redis are used through links", { skip }, as
     /^arn:aws:sts::\d+:assumed-role\/shop-dev-MyApi\/shop-dev-MyApi$/,
     "not the developer's",
   );
-  await rotate(rig, "MyApi", "--event", `{ "item": "pen" }`);
+  await rotate(rig, "MyApi", `{ "item": "pen" }`);
   t.equal(await psql.say("select count(*) from items;"), "3");
   const after = await who();
   t.equal(after.arn, before.arn);

@@ -8,6 +8,7 @@ import { parseEnv } from "node:util";
 import t from "tap";
 
 import { deferred } from "../../daemon/lib/scope.ts";
+import { some } from "../support/counts.ts";
 import { PYTHON, pythonMissing } from "../support/parts.ts";
 import { Rig, ROOT, type Finished } from "../support/rig.ts";
 import { ended, rotate, Talk } from "../support/talk.ts";
@@ -55,6 +56,7 @@ const rig = Rig.open({
     "livedev.config.ts": config(),
     "src/api.ts": "export const handler = async () => 1;",
     "who.mts": WHO_TS,
+    "who.mjs": WHO_TS,
     "who.py": WHO_PY,
   },
 });
@@ -105,8 +107,9 @@ t.test("without a session there is no stub, and --as is refused in a sentence", 
 
 t.test("a command without --as has every link of the app, and the developer's permissions", async (t) => {
   await rig.start();
-  await rig.run("livedev.js", ["secret", "set", "StripeKey"], "planted walrus");
-  const found = who(await run(["--", "tsx", "who.mts"], "?\n"));
+  await using client = await rig.connect();
+  await client.call("secret.set", { values: { StripeKey: "planted walrus" } });
+  const found = who(await run(["--", process.execPath, "who.mjs"], "?\n"));
   t.match(found.arn, /^arn:aws:iam::\d+:root$/);
   t.match(found.bucket, /^shop-dev-files-/);
   t.equal(found.colour, undefined, "a function's variables are the function's");
@@ -115,7 +118,7 @@ t.test("a command without --as has every link of the app, and the developer's pe
 async function overARotation(
   t: { match: Function; not: Function; equal: Function },
   args: readonly string[],
-) {
+): Promise<{ talk: WhoTalk; before: Who }> {
   const talk = new WhoTalk(rig, args);
   const before = await talk.ask();
   t.match(before, { arn: AS_FUNCTION, bucket: /^shop-dev-files-/, colour: "red" });
@@ -126,37 +129,33 @@ async function overARotation(
   const after = await talk.ask();
   t.match(after, { arn: AS_FUNCTION, colour: "red" });
   t.not(after.key, before.key, "the same program has other credentials now");
-  t.equal(await talk.end(), 0);
-  return before;
+  return { talk, before };
 }
 
-t.test("a tsx script runs as the function, over a rotation of its credentials", async (t) => {
-  const { keys } = await overARotation(t, ["--as", "MyApi", "--", "tsx", "who.mts"]);
-  t.strictSame(keys, [], "no key stands in its environment");
-});
-
 t.test(
-  "a Python script with boto3 runs as the function, over a rotation",
+  "a Python script with boto3 runs as the function, over a rotation of its credentials",
   { skip: pythonMissing },
   async (t) => {
-    await overARotation(t, ["--as", "MyApi", "--", PYTHON, "who.py"]);
+    const { talk } = await overARotation(t, ["--as", "MyApi", "--", PYTHON, "who.py"]);
+    t.equal(await talk.end(), 0);
   },
 );
 
-t.test("a restart of the daemon is not noticed by what runs", async (t) => {
-  const talk = new WhoTalk(rig, ["--as", "MyApi", "--", "tsx", "who.mts"]);
-  t.match(await talk.ask(), { arn: AS_FUNCTION });
-  t.equal((await rig.livedevd("restart")).code, 0);
-  t.match(await talk.ask(), { arn: AS_FUNCTION });
-  t.equal(await talk.end(), 0);
-});
+t.test(
+  "a tsx script runs as the function, over a rotation; it does not notice a restart of the daemon",
+  async (t) => {
+    const { talk, before } = await overARotation(t, ["--as", "MyApi", "--", "tsx", "who.mts"]);
+    t.strictSame(before.keys, [], "no key stands in its environment");
+    t.equal((await rig.livedevd("restart")).code, 0);
+    t.match(await talk.ask(), { arn: AS_FUNCTION });
+    t.equal(await talk.end(), 0);
+  },
+);
 
 t.test("another program, a web page and another function's token get no credentials", async (t) => {
+  await using client = await rig.connect();
   const of = async (name: string) =>
-    JSON.parse((await rig.livedev("env", "--as", name, "--reveal", "--json")).stdout) as Record<
-      string,
-      string
-    >;
+    (await client.call("environment.get", { as: name, reveal: true })).variables;
   const [mine, other] = [await of("MyApi"), await of("Other")];
   const url = mine["AWS_CONTAINER_CREDENTIALS_FULL_URI"] ?? "";
   const token = mine["AWS_CONTAINER_AUTHORIZATION_TOKEN"] ?? "";
@@ -167,7 +166,8 @@ t.test("another program, a web page and another function's token get no credenti
   t.equal(await status({ authorization: token, origin: "http://example.com" }), 403);
   t.equal(await status({ authorization: token }, url.replace("127.0.0.1", "localhost")), 403);
   t.equal(await status({ authorization: token }, url.replace(/MyApi$/, "..%2f")), 403);
-  t.match((await rig.livedev("doctor")).stdout, "refused at the credentials' endpoint: the token is wrong");
+  const titles = (await client.call("daemon.doctor", {})).map(({ title }) => title);
+  t.match(titles.join("\n"), "refused at the credentials' endpoint: the token is wrong");
 });
 
 t.test("the command's flags, its exit code and its signals are its own", async (t) => {
@@ -189,10 +189,10 @@ t.test("the command's flags, its exit code and its signals are its own", async (
   t.equal((await run(node("process.kill(process.pid, 'SIGKILL')"))).code, 137);
   const missing = await run(["--", "no-such-command"]);
   t.match([missing.code, missing.stderr], [127, "there is no command no-such-command"]);
-  for (const [signal, code] of [
+  for (const [signal, code] of some([
     ["SIGINT", 130],
     ["SIGTERM", 143],
-  ] as const) {
+  ] as const)) {
     const talk = new Talk(rig, node("console.log('up'); setInterval(() => {}, 1000)"));
     t.equal(await talk.line(), "up");
     talk.child.kill(signal);
@@ -285,17 +285,18 @@ t.test("--watch starts the command again when a secret, a variable or a link is 
   `;
   const talk = new Talk(rig, ["--as", "MyApi", "--watch", "--", process.execPath, "-e", say]);
   t.equal(await talk.line(), "red planted walrus");
-  await rig.run("livedev.js", ["secret", "set", "StripeKey"], "another");
+  await using client = await rig.connect();
+  await client.call("secret.set", { values: { StripeKey: "another" } });
   t.equal(await talk.line(), "red another");
   rig.save("livedev.config.ts", config("blue"));
   t.equal(await talk.line(), "blue another");
   // Another stage's daemon, which shares the app's fallback.
-  const other = ["--stage", "other"];
-  await rig.livedev("secret", "remove", "StripeKey");
+  await using other = await rig.connect({ stage: "other" });
+  await client.call("secret.remove", { name: "StripeKey" });
   t.equal(await talk.line(), "blue null");
-  await rig.run("livedev.js", ["secret", "set", "StripeKey", "--fallback", ...other], "everybody's");
+  await other.call("secret.set", { values: { StripeKey: "everybody's" }, fallback: true });
   t.equal(await talk.line(), "blue everybody's");
-  await rig.livedevd("stop", ...other);
+  await other.call("daemon.stop", {});
   const extra = 'const extra = new Linkable("Extra", { properties: {} });';
   const link = ", extra";
   rig.save("livedev.config.ts", config("blue", { components: extra, link }));
@@ -304,7 +305,6 @@ t.test("--watch starts the command again when a secret, a variable or a link is 
   const pid = await talk.say("?");
   await rotate(rig, "MyApi");
   // It looks again with each config, whether all of what it gave is the same.
-  await using client = await rig.connect();
   const loaded = deferred<void>();
   await client.subscribe({ types: ["config.loaded"] }, () => loaded.resolve());
   const components = `${extra} new Linkable("NotLinked", { properties: {} });`;
@@ -318,10 +318,11 @@ t.test("--watch starts the command again when a secret, a variable or a link is 
 
 t.test("no dev session is needed: the stub lends its permissions where nobody is live", async (t) => {
   t.equal((await rig.livedevd("stop")).code, 0);
-  const found = who(await run(["--as", "MyApi", "--", "tsx", "who.mts"], "?\n"));
+  const found = who(await run(["--as", "MyApi", "--", process.execPath, "who.mjs"], "?\n"));
   t.match(found, { arn: AS_FUNCTION, bucket: /^shop-dev-files-/, colour: "blue", keys: [] });
   t.match(found.key, /^ASIA/);
-  const { live } = JSON.parse((await rig.livedevd("status", "--json")).stdout) as { live: object };
+  await using client = await rig.connect();
+  const { live } = await client.call("daemon.status", {});
   t.strictSame(live, { state: "off" });
 });
 

@@ -1,7 +1,9 @@
 /** Programs under `livedev run`, and what happens to a function meanwhile. */
 import { LambdaClient, UpdateFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import type { ChildProcess } from "node:child_process";
+import { join } from "node:path";
 
+import { findServing } from "../../daemon/cloud/serving.ts";
 import type { Rig } from "./rig.ts";
 
 /** A program that answers lines. */
@@ -53,25 +55,21 @@ export const ended = (child: ChildProcess) =>
 
 /** The local cloud's Lambda, as the developer. */
 export async function lambdaOf(rig: Rig): Promise<LambdaClient> {
-  const cloud = JSON.parse((await rig.livedev("env", "--reveal", "--json")).stdout) as Record<string, string>;
-  return new LambdaClient({
-    region: cloud["AWS_REGION"] ?? "",
-    endpoint: cloud["AWS_ENDPOINT_URL"] ?? "",
-    credentials: {
-      accessKeyId: cloud["AWS_ACCESS_KEY_ID"] ?? "",
-      secretAccessKey: cloud["AWS_SECRET_ACCESS_KEY"] ?? "",
-    },
-  });
+  const cloud = await findServing(join(rig.project, ".livedev", "cloud"));
+  if (cloud === undefined) throw new Error("the local cloud does not run");
+  const { endpoint, region, accessKeyId, secretAccessKey } = cloud;
+  return new LambdaClient({ region, endpoint, credentials: { accessKeyId, secretAccessKey } });
 }
 
-/** A change of the function lets its sandboxes go; the next has credentials of its own. */
-export async function rotate(rig: Rig, functionName: string, ...event: readonly string[]): Promise<void> {
+/** A change of the function lets its sandboxes go; the next, which this event starts, has credentials of its own. */
+export async function rotate(rig: Rig, functionName: string, event = "{}"): Promise<void> {
   const lambda = await lambdaOf(rig);
   const FunctionName = `shop-dev-${functionName}`;
   await lambda.send(
     new UpdateFunctionConfigurationCommand({ FunctionName, Description: String(Math.random()) }),
   );
   lambda.destroy();
-  const { code, stderr } = await rig.livedev("invoke", functionName, ...event);
-  if (code !== 0) throw new Error(stderr);
+  await using client = await rig.connect();
+  const { functionError, payload } = await client.call("function.invoke", { functionName, event });
+  if (functionError !== undefined) throw new Error(payload);
 }
