@@ -2,28 +2,30 @@
 import { readFileSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
 
-import t, { type Test } from "tap";
+import t from "tap";
 
 import { times } from "../support/counts.ts";
 import { Rig } from "../support/rig.ts";
-import { project, runsOf, Watched } from "../support/live-stub.ts";
+import { HANDLERS, LiveStub, runsOf, Watched } from "../support/live-stub.ts";
 
 const MB = 1024 * 1024;
 /** What AWS's own errors name of a request and of a response. */
 const REQUEST = 6_291_456;
 const RESPONSE = 6_291_556;
 
-const FILES = {
-  "livedev.config.ts": `
+const CONFIG = (root: string) => `
 import { $config, aws } from "livedev";
 export default $config({
   app: () => ({ name: "streams", home: "local" }),
   async run() {
     new aws.Function("Stream", { handler: "src/stream.handler", url: true, streaming: true, timeout: "100 seconds" });
     new aws.Function("Plain", { handler: "src/plain.handler", timeout: "30 seconds" });
+    new aws.Function("Waits", { handler: "src/handlers.stream", timeout: "60 seconds", environment: { RUNS: "${root}/runs" } });
   },
 });
-`,
+`;
+
+const FILES = {
   "src/stream.ts": `
 import { once } from "node:events";
 declare const awslambda: any;
@@ -34,13 +36,14 @@ export const handler = awslambda.streamifyResponse(async (event: any, out: any) 
   for (let written = 0; written < bytes; written += piece.length) {
     if (query.tornAt !== undefined && written >= Number(query.tornAt) * 1024 * 1024) throw new Error("torn");
     if (!out.write(piece)) await once(out, "drain");
-    if (query.slow !== undefined) console.log("written " + written);
+    if (query.slow !== undefined && written % (256 * 1024) === 0) console.log("written " + written);
   }
   out.end();
   if (query.name !== undefined) console.log("wrote all of " + query.name);
 });
 `,
   "src/plain.ts": `export const handler = async ({ bytes }: { bytes: number }) => "x".repeat(bytes - 2);`,
+  "src/handlers.ts": HANDLERS,
 };
 
 const rssMb = (pid: number) =>
@@ -64,28 +67,26 @@ async function read(response: IncomingMessage, each: (bytes: number) => void): P
 }
 
 /** The stub that carries the function: `livedev-stub.mjs` under the cloud's task roots. */
-async function stubPids(rig: Rig): Promise<number[]> {
+async function stubPids(): Promise<number[]> {
   const found = await rig.processes();
   return found.filter(({ command }) => command.includes("livedev-stub.mjs")).map(({ pid }) => pid);
 }
 
-async function live(t: Test) {
-  const rig = Rig.open({ files: FILES });
-  t.teardown(() => rig[Symbol.asyncDispose]());
-  const { Stream: url = "" } = await rig.start();
-  const watched = await Watched.open(rig);
-  t.teardown(() => watched[Symbol.asyncDispose]());
-  return { rig, watched, url: new URL(url) };
-}
+const rig = Rig.open({ files: FILES });
+t.teardown(() => rig[Symbol.asyncDispose]());
+rig.save("livedev.config.ts", CONFIG(rig.root));
+const { Stream: url = "" } = await rig.start();
+const watched = await Watched.open(rig);
+t.teardown(() => watched[Symbol.asyncDispose]());
+const { client } = watched;
 
 const LARGE = times(300, 150);
 
 t.test(
   `${LARGE} MB flow through worker, daemon and stub in bounded memory; a torn stream is cut`,
   async (t) => {
-    const { rig, watched, url } = await live(t);
     await read(await requested(new URL("?mb=1", url)), () => {});
-    const [stub = 0] = await stubPids(rig);
+    const [stub = 0] = await stubPids();
     const daemon = rig.daemonPid();
     const before = { daemon: rssMb(daemon), stub: rssMb(stub) };
     const peak = { ...before };
@@ -125,7 +126,7 @@ t.test(
     );
     await watched.next("invocation.delivered", (event) => event.id === leftId);
     t.match(
-      await watched.client.call("invocation.get", { id: leftId }),
+      await client.call("invocation.get", { id: leftId }),
       { status: "ok" },
       "AWS does not tell a function that its URL's caller has left: it runs to its end",
     );
@@ -134,7 +135,7 @@ t.test(
     t.equal(torn, "cut", "the caller can tell");
     t.ok(total <= 6 * MB, `${total} bytes came before`);
     const { id } = await watched.next("invocation.answered", ({ status }) => status === "error");
-    const history = await watched.client.call("invocation.get", { id });
+    const history = await client.call("invocation.get", { id });
     t.match(history, { status: "error", errorMessage: "torn" });
     t.equal(history.answer?.bytes, 5 * MB, "F25: history tells how much the handler wrote");
     t.match(history.answer?.text, /^livedev .*… \(cut: 1048576 of 5242880 bytes are kept\)$/);
@@ -148,15 +149,14 @@ t.test(
 t.test(
   "Lambda breaks a stream: the worker that writes it is ended, and history says cancelled",
   async (t) => {
-    await using made = await project("Stream");
-    const { rig, watched, stub } = made;
+    await using stub = await LiveStub.open(rig, "Waits");
     const event = JSON.stringify({ name: "x", until: `${rig.root}/never` });
-    const posted = await stub.runtime.invoke(event, { leaves: true });
+    const posted = await stub.runtime.invoke(event, { leaves: true, requestId: "broken" });
     t.equal(posted.body.toString(), "begins ");
-    const worker = await watched.next("worker.started", ({ functionName }) => functionName === "Stream");
+    const worker = await watched.next("worker.started", ({ functionName }) => functionName === "Waits");
     t.match(await watched.next("worker.exited", ({ pid }) => pid === worker.pid), { reason: "stopped" });
-    const { id } = await watched.next("invocation.undelivered");
-    t.match(await watched.client.call("invocation.get", { id }), {
+    const { id } = await watched.next("invocation.undelivered", ({ requestId }) => requestId === "broken");
+    t.match(await client.call("invocation.get", { id }), {
       status: "undelivered",
       errorType: "Livedev.Cancelled",
       errorMessage: /the caller left in the middle of the stream/,
@@ -166,8 +166,6 @@ t.test(
 );
 
 t.test("F25: 6 MB go both ways; one byte over is Lambda's own error, and history says so", async (t) => {
-  const { watched } = await live(t);
-  const { client } = watched;
   const padded = (bytes: number, answer: number) => {
     const event = JSON.stringify({ bytes: answer, padding: "" });
     return event.replace('""', JSON.stringify("p".repeat(bytes - event.length)));
