@@ -5,6 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 
 import { deferred } from "../../daemon/lib/scope.ts";
+import type { RpcResult } from "../../proto/rpc.ts";
 import { planted } from "../support/planted.ts";
 import { Terminal } from "../support/pty.ts";
 import { Rig, ROOT } from "../support/rig.ts";
@@ -63,22 +64,29 @@ const secret = (verb: string, ...args: readonly string[]) => rig.livedev("secret
 const set = (name: string, value: string, ...args: readonly string[]) =>
   rig.run("livedev.js", ["secret", "set", name, ...args], value);
 
-async function invoke(name = "Api", event = "{}") {
-  const { code, stdout } = await rig.livedev("invoke", name, "--event", event);
-  return { code, answer: JSON.parse(stdout) as Record<string, unknown> };
+/** As `set`, without a process. */
+async function give(name: string, value: string, fallback = false): Promise<void> {
+  await using client = await rig.connect();
+  await client.call("secret.set", { values: { [name]: value }, fallback });
+}
+
+async function invoke(functionName = "Api", event = "{}"): Promise<Record<string, unknown>> {
+  await using client = await rig.connect();
+  const { payload } = await client.call("function.invoke", { functionName, event });
+  return JSON.parse(payload) as Record<string, unknown>;
 }
 
 t.test(
   "a secret without a value says which command sets it, and one that is not linked which line",
   async (t) => {
     await rig.start();
-    const { code, answer } = await invoke();
+    const { code, stdout } = await rig.livedev("invoke", "Api", "--event", "{}");
     t.equal(code, 4);
     t.match(
-      answer["errorMessage"],
+      (JSON.parse(stdout) as Record<string, unknown>)["errorMessage"],
       "Resource.StripeKey.value: the secret StripeKey has no value in stage dev. Set it: `livedev secret set StripeKey`.",
     );
-    t.match((await invoke("Plain")).answer["errorMessage"], "StripeKey is not linked to Plain");
+    t.match((await invoke("Plain"))["errorMessage"], "StripeKey is not linked to Plain");
     t.match((await secret("list")).stdout, /StripeKey +no value: `livedev secret set StripeKey`/);
   },
 );
@@ -87,9 +95,9 @@ t.test("set from stdin, it is in the function at its next event, and so is the n
   const { code, stdout, stderr } = await set("StripeKey", `${VALUES.first}\n`);
   t.equal(code, 0, stderr);
   t.equal(stdout, "StripeKey is set in stage dev.\n");
-  t.strictSame((await invoke()).answer, { key: VALUES.first, env: VALUES.first, colour: "blue" });
-  await set("StripeKey", VALUES.second);
-  t.strictSame((await invoke()).answer, { key: VALUES.second, env: VALUES.second, colour: "blue" });
+  t.strictSame(await invoke(), { key: VALUES.first, env: VALUES.first, colour: "blue" });
+  await give("StripeKey", VALUES.second);
+  t.strictSame(await invoke(), { key: VALUES.second, env: VALUES.second, colour: "blue" });
 });
 
 t.test("AWS is not asked to change anything for it", async (t) => {
@@ -106,13 +114,13 @@ t.test("AWS is not asked to change anything for it", async (t) => {
 });
 
 t.test("another value of a link is in the function, and AWS is not asked for it either", async (t) => {
-  t.strictSame((await invoke("Counts")).answer, { perDay: 10 });
+  t.strictSame(await invoke("Counts"), { perDay: 10 });
   await using client = await rig.connect();
   const loaded = deferred<number>();
   await client.subscribe({ types: ["config.loaded"] }, ([first]) => first && loaded.resolve(first.seq));
   rig.edit("livedev.config.ts", "perDay: 10", "perDay: 20");
   const seq = await loaded.promise;
-  t.strictSame((await invoke("Counts")).answer, { perDay: 20 });
+  t.strictSame(await invoke("Counts"), { perDay: 20 });
   // Behind the deployment that the save began.
   await rig.start();
   const { events } = await client.call("event.list", { after: seq, types: ["deploy.stepped"], limit: 10 });
@@ -121,35 +129,37 @@ t.test("another value of a link is in the function, and AWS is not asked for it 
 
 t.test("the stage's own value counts before the app's fallback, that before the placeholder", async (t) => {
   await set("Colour", "crimson", "--fallback");
-  t.equal((await invoke()).answer["colour"], "crimson");
-  await set("Colour", "turquoise");
-  t.equal((await invoke()).answer["colour"], "turquoise");
+  t.equal((await invoke())["colour"], "crimson");
+  await give("Colour", "turquoise");
+  t.equal((await invoke())["colour"], "turquoise");
   t.match((await secret("list", "--reveal")).stdout, /Colour +turquoise/);
   t.notMatch((await secret("list")).stdout, "turquoise");
   t.equal((await secret("remove", "Colour")).code, 0);
-  t.equal((await invoke()).answer["colour"], "crimson");
+  t.equal((await invoke())["colour"], "crimson");
   t.match((await secret("list")).stdout, /Colour +set, the app's fallback/);
   t.equal((await secret("remove", "Colour")).code, 1, "it has none of its own any more");
   t.equal((await secret("remove", "Colour", "--fallback")).code, 0);
-  t.equal((await invoke()).answer["colour"], "blue");
+  t.equal((await invoke())["colour"], "blue");
 });
 
 t.test("another stage of the project has its own, and sees the fallback at once", async (t) => {
-  const other = (verb: string, ...args: readonly string[]) =>
-    rig.livedev("secret", verb, ...args, "--stage", "other", "--json");
-  const list = async () =>
-    (
-      JSON.parse((await other("list", "--reveal")).stdout) as { name: string; from: string; value?: string }[]
-    ).map(({ name, from, value }) => [name, from, value]);
-  t.strictSame(await list(), [
+  const { stdout } = await secret("list", "--reveal", "--stage", "other", "--json");
+  await using other = await rig.connect({ stage: "other" });
+  const rows = (secrets: readonly { name: string; from: string; value?: string | undefined }[]) =>
+    secrets.map(({ name, from, value }) => [name, from, value]);
+  t.strictSame(rows(JSON.parse(stdout) as RpcResult<"secret.list">), [
     ["Colour", "placeholder", undefined],
     ["StripeKey", "nowhere", undefined],
   ]);
-  await set("StripeKey", "of every stage", "--fallback");
-  t.strictSame((await list())[1], ["StripeKey", "fallback", "of every stage"]);
-  t.equal((await invoke()).answer["key"], VALUES.second, "this one has its own");
-  await secret("remove", "StripeKey", "--fallback");
-  await rig.livedevd("stop", "--stage", "other");
+  await give("StripeKey", "of every stage", true);
+  t.strictSame(rows(await other.call("secret.list", { reveal: true }))[1], [
+    "StripeKey",
+    "fallback",
+    "of every stage",
+  ]);
+  t.equal((await invoke())["key"], VALUES.second, "this one has its own");
+  await other.call("secret.remove", { name: "StripeKey", fallback: true });
+  await other.call("daemon.stop", {});
 });
 
 t.test("typed at a prompt, nothing of it is shown", async (t) => {
@@ -160,26 +170,26 @@ t.test("typed at a prompt, nothing of it is shown", async (t) => {
   t.equal(await terminal.ended(), 0);
   t.match(terminal.shown, "Colour is set in stage dev.");
   t.notMatch(terminal.shown, "walrus");
-  t.equal((await invoke()).answer["colour"], "typed walrus");
+  t.equal((await invoke())["colour"], "typed walrus");
   const interrupted = new Terminal(command, { cwd: rig.project, env: rig.env });
   await interrupted.until(/Colour \(dev\): /);
   interrupted.type("half a\u0003");
   t.equal(await interrupted.ended(), 130);
-  t.equal((await invoke()).answer["colour"], "typed walrus");
+  t.equal((await invoke())["colour"], "typed walrus");
 });
 
 t.test("many at once come from a file, or from stdin", async (t) => {
   rig.save("secrets.env", `Colour="dark green"\nUnnamed=later\n`);
   t.equal((await secret("load", "secrets.env")).code, 0);
-  t.equal((await invoke()).answer["colour"], "dark green");
+  t.equal((await invoke())["colour"], "dark green");
   t.match((await secret("list")).stdout, /Unnamed +set, not in the config/);
   const more = "Colour=olive\nMore=of it\n";
   const load = await rig.run("livedev.js", ["secret", "load", "-", "--fallback"], more);
   t.equal(load.code, 0, load.stderr);
   t.match((await secret("list")).stdout, /More +set, the app's fallback, not in the config/);
-  t.equal((await invoke()).answer["colour"], "dark green", "the stage has its own");
+  t.equal((await invoke())["colour"], "dark green", "the stage has its own");
   t.equal((await secret("remove", "Colour")).code, 0);
-  t.equal((await invoke()).answer["colour"], "olive", "from stdin");
+  t.equal((await invoke())["colour"], "olive", "from stdin");
 });
 
 t.test("what cannot be a secret is refused in a sentence", async (t) => {
@@ -190,21 +200,18 @@ t.test("what cannot be a secret is refused in a sentence", async (t) => {
   t.match((await set("../x", "abc")).stderr, '"../x" cannot be a secret\'s name.');
   t.match((await secret("load", "none.env")).stderr, "none.env cannot be read");
   t.match((await set("Unheard", "abc")).stderr, 'names no secret Unheard yet: write new Secret("Unheard")');
-  t.match((await invoke()).answer["key"], VALUES.second, "nothing has changed");
+  t.match((await invoke())["key"], VALUES.second, "nothing has changed");
 });
 
 t.test(
   "a planted secret stands in clear in no file, no list of processes and no other's environment",
   async (t) => {
     const asked = await invoke("Api", '{"print":true}');
-    t.match(asked.answer["errorMessage"], VALUES.second, "the caller gets what the handler says");
+    t.match(asked["errorMessage"], VALUES.second, "the caller gets what the handler says");
     t.match((await rig.livedev("logs", "--json")).stdout, "key is «sealed»");
-    t.match((await rig.livedev("history", "--json")).stdout, "refused: «sealed»");
-    const [{ id } = { id: 0 }] = JSON.parse(
-      `[${(await rig.livedev("history", "--json")).stdout.trim().split("\n").join(",")}]`,
-    ) as {
-      id: number;
-    }[];
+    const history = (await rig.livedev("history", "--json")).stdout;
+    t.match(history, "refused: «sealed»");
+    const { id } = JSON.parse(history.split("\n")[0] ?? "") as { id: number };
     t.notMatch((await rig.livedev("history", String(id), "--json")).stdout, "walrus 4478");
     t.match((await rig.livedev("history", String(id), "--json", "--reveal")).stdout, "walrus 4478");
     t.notMatch((await rig.livedev("plan", "--json")).stdout, "walrus");
@@ -221,14 +228,14 @@ t.test(
 
 t.test("a restart keeps them; one that was changed on the disk is named", async (t) => {
   t.equal((await rig.livedevd("restart")).code, 0);
-  t.equal((await invoke()).answer["key"], VALUES.second);
+  t.equal((await invoke())["key"], VALUES.second);
   const file = join(".livedev", "_secrets", "dev", "StripeKey");
   rig.save(
     file,
     rig.read(file).replace(/^./, (first) => (first === "A" ? "B" : "A")),
   );
   t.match((await secret("list")).stderr, /The secret StripeKey cannot be opened: .*Set it anew/s);
-  await set("StripeKey", VALUES.first);
-  t.equal((await invoke()).answer["key"], VALUES.first);
+  await give("StripeKey", VALUES.first);
+  t.equal((await invoke())["key"], VALUES.first);
   t.ok(readFileSync(join(rig.project, file), "utf8").length > 0);
 });
