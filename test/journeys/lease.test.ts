@@ -1,5 +1,5 @@
 /** Two laptops on one stage: two projects with a state of their own each, one account behind both. */
-import t, { type Test } from "tap";
+import t from "tap";
 
 import { TestCloud } from "../cloud/rig.ts";
 import { Rig } from "../support/rig.ts";
@@ -13,41 +13,41 @@ export async function handler(event: { until?: string }) {
 }
 `;
 
-async function laptops(t: Test) {
-  const cloud = await TestCloud.open(t);
+const cloud = await TestCloud.open(t);
+
+function laptop(word: string): Rig {
   const { endpoint, region, accessKeyId, secretAccessKey } = cloud.serving;
-  const laptop = (word: string) => {
-    const rig = Rig.open({
-      files: {
-        "livedev.config.ts": `
-          import { $config, aws } from "livedev";
-          export default $config({
-            app: () => ({ name: "shop", home: "aws", endpoint: "${endpoint}" }),
-            async run() { new aws.Function("Api", { handler: "src/api.handler", timeout: "60 seconds" }); },
-          });`,
-        "src/api.ts": SLOW(word),
-      },
-    });
-    Object.assign(rig.env, {
-      AWS_REGION: region,
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      LIVEDEV_STAGE: "team",
-    });
-    return rig;
-  };
-  return { laptop };
+  const rig = Rig.open({
+    files: {
+      "livedev.config.ts": `
+        import { $config, aws } from "livedev";
+        export default $config({
+          app: () => ({ name: "shop", home: "aws", endpoint: "${endpoint}" }),
+          async run() { new aws.Function("Api", { handler: "src/api.handler", timeout: "60 seconds" }); },
+        });`,
+      "src/api.ts": SLOW(word),
+    },
+  });
+  t.teardown(() => rig[Symbol.asyncDispose]());
+  Object.assign(rig.env, {
+    AWS_REGION: region,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    LIVEDEV_STAGE: "team",
+  });
+  return rig;
 }
+const ann = laptop("ann");
+const bob = laptop("bob");
 
 t.test(
   "the second is told who has the stage, takes it over, and what runs finishes where it began",
   async (t) => {
-    const { laptop } = await laptops(t);
-    await using ann = laptop("ann");
-    await using bob = laptop("bob");
     await ann.start();
-    const invoke = async (rig: Rig, event: string) =>
-      (await rig.livedev("invoke", "Api", "--event", event)).stdout.trim();
+    const invoke = async (rig: Rig, event: string) => {
+      await using client = await rig.connect();
+      return (await client.call("function.invoke", { functionName: "Api", event })).payload;
+    };
     t.equal(await invoke(ann, "{}"), '"ann"');
 
     const refused = await bob.livedevd("start");
@@ -90,13 +90,10 @@ t.test(
 );
 
 t.test("who stops lets the stage go; who is killed is let go of, and comes back to its own", async (t) => {
-  const { laptop } = await laptops(t);
-  await using ann = laptop("ann");
-  await using bob = laptop("bob");
-  await ann.start();
-  t.equal((await ann.livedevd("stop")).code, 0);
-  t.equal((await bob.livedevd("start")).code, 0, "at once");
-  process.kill(bob.daemonPid(), "SIGKILL");
-  t.equal((await ann.livedevd("start")).code, 1, "not before bob's lease has ended");
-  t.equal((await bob.livedevd("start")).code, 0, "its own is taken again at once");
+  await bob.start();
+  t.equal((await bob.livedevd("stop")).code, 0);
+  t.equal((await ann.livedevd("start")).code, 0, "at once");
+  process.kill(ann.daemonPid(), "SIGKILL");
+  t.equal((await bob.livedevd("start")).code, 1, "not before ann's lease has ended");
+  t.equal((await ann.livedevd("start")).code, 0, "its own is taken again at once");
 });
