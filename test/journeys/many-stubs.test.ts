@@ -10,9 +10,9 @@ import { counted, times } from "../support/counts.ts";
 import { Rig } from "../support/rig.ts";
 import { Watched } from "../support/live-stub.ts";
 
-const PROCESSES = 4;
-const STUBS = times(125, 10);
-const FUNCTIONS = ["One", "Two", "Three", "Four"];
+const PROCESSES = times(4, 2);
+const STUBS = times(125, 15);
+const FUNCTIONS = ["One", "Two", "Three", "Four"].slice(0, PROCESSES);
 
 const FILES = {
   "livedev.config.ts": `
