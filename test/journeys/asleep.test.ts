@@ -6,38 +6,43 @@ import { join } from "node:path";
 import t from "tap";
 
 import { slowness } from "../faults/support.ts";
-import { killDaemon, project, runsOf, type Made } from "../support/live-stub.ts";
+import { killDaemon, project, runsOf } from "../support/live-stub.ts";
 import { ROOT } from "../support/rig.ts";
 
 const HOUR = 3_600_000;
 const json = (value: Record<string, unknown>) => JSON.stringify(value);
 
-/** In the place of the one that runs, a daemon whose clocks can jump. */
-async function withJumpingClocks({ rig, watched }: Made): Promise<ChildProcess> {
-  await killDaemon(rig);
-  const preload = join(ROOT, "test/support/clock-jump.mjs");
-  const child = spawn(
-    process.execPath,
-    ["--import", preload, join(ROOT, "dist/daemon.js"), "--project", rig.project, "--stage", rig.stage],
-    { cwd: rig.project, env: { ...rig.env, LIVEDEV_TEST_JUMP: join(rig.root, "jump") }, stdio: "ignore" },
-  );
-  await watched.next("daemon.started", ({ pid }) => pid === child.pid);
-  return child;
-}
+const made = await project("Plain");
+t.teardown(() => made[Symbol.asyncDispose]());
+const { rig, watched, stub } = made;
 
-t.test("asleep for two hours: what expired meanwhile is not run, and events come again (F22)", async (t) => {
-  await using made = await project("Plain");
-  const { rig, watched, stub } = made;
+/** Whose clocks can jump. */
+let daemon: ChildProcess;
+
+t.before(async () => {
+  await killDaemon(rig);
   // Nothing begins before the config is there.
   const config = rig.read("livedev.config.ts");
   const gate = `import { existsSync } from "node:fs";\nwhile (!existsSync("${rig.root}/config")) await new Promise((done) => setTimeout(done, 5));\n`;
   rig.save("livedev.config.ts", gate + config);
-  const daemon = await withJumpingClocks(made);
+  const preload = join(ROOT, "test/support/clock-jump.mjs");
+  daemon = spawn(
+    process.execPath,
+    ["--import", preload, join(ROOT, "dist/daemon.js"), "--project", rig.project, "--stage", rig.stage],
+    { cwd: rig.project, env: { ...rig.env, LIVEDEV_TEST_JUMP: join(rig.root, "jump") }, stdio: "ignore" },
+  );
+  await watched.next("daemon.started", ({ pid }) => pid === daemon.pid);
+});
+
+/** How long the laptop slept, in the first test. */
+const ASLEEP = 2 * HOUR;
+
+t.test("asleep for two hours: what expired meanwhile is not run, and events come again (F22)", async (t) => {
   const waiting = stub.runtime.invoke(json({ name: "waited" }));
   const { requestId } = await watched.next("invocation.received");
 
   daemon.kill("SIGSTOP");
-  rig.save("../jump", json({ wallMs: 2 * HOUR, sinceBootMs: 2 * HOUR }));
+  rig.save("../jump", json({ wallMs: ASLEEP, sinceBootMs: ASLEEP }));
   daemon.kill("SIGUSR2");
   daemon.kill("SIGCONT");
   const woke = performance.now();
@@ -59,9 +64,6 @@ t.test("asleep for two hours: what expired meanwhile is not run, and events come
 t.test(
   "a wall clock that jumps back and forward: order by number, durations and deadlines right (F23)",
   async (t) => {
-    await using made = await project("Plain");
-    const { rig, watched, stub } = made;
-    const daemon = await withJumpingClocks(made);
     await stub.runtime.invoke(json({ name: "before" }), { requestId: "before" });
     for (const [name, wallMs] of [
       ["back", -HOUR],
@@ -70,7 +72,7 @@ t.test(
       const gate = `${rig.root}/${name}`;
       const invoked = stub.runtime.invoke(json({ name, until: gate }), { requestId: name });
       await watched.next("invocation.begun", ({ requestId }) => requestId === name);
-      rig.save("../jump", json({ wallMs, sinceBootMs: 0 }));
+      rig.save("../jump", json({ wallMs: ASLEEP + wallMs, sinceBootMs: ASLEEP }));
       daemon.kill("SIGUSR2");
       // It has jumped when it has recorded something since.
       const marker = `${name}-marker`;

@@ -37,27 +37,12 @@ export const handler = async (event: { rawQueryString?: string }) => event.rawQu
 });
 `;
 
-t.test("what a failed command printed of a secret is told to nobody", async (t) => {
-  const config = CONFIG.replace(
-    "return {",
-    `new DevCommand("Tell", { link: [stripe], deploy: { command: 'echo "$SST_RESOURCE_StripeKey"; exit 3' } }); return {`,
-  ).replace("aws,", "aws, DevCommand,");
-  const rig = Rig.open({ files: { "livedev.config.ts": config, "src/api.ts": API } });
-  t.teardown(() => rig[Symbol.asyncDispose]());
-  await rig.run("livedev.js", ["secret", "set", "StripeKey"], "planted walrus 4478");
-  const failed = await rig.livedev("deploy");
-  t.equal(failed.code, 1);
-  t.match(failed.stderr, /exit code 3.*"value":"«sealed»"/s);
-  t.notMatch((await rig.livedev("status")).stdout, "walrus");
-  t.notMatch((await rig.livedev("doctor")).stdout, "walrus");
-  t.strictSame(planted(rig, ["walrus 4478"]), []);
-});
+const rig = Rig.open({ files: { "livedev.config.ts": CONFIG, "src/api.ts": API } });
+t.teardown(() => rig[Symbol.asyncDispose]());
 
 t.test(
   "a deployment needs its secrets, seals them with the links, and is deployed again when one changes",
   async (t) => {
-    const rig = Rig.open({ files: { "livedev.config.ts": CONFIG, "src/api.ts": API } });
-    t.teardown(() => rig[Symbol.asyncDispose]());
     const set = (value: string) => rig.run("livedev.js", ["secret", "set", "StripeKey"], value);
 
     const refused = await rig.livedev("deploy");
@@ -119,3 +104,19 @@ t.test(
     t.equal((await rig.livedev("remove", "--yes")).code, 0);
   },
 );
+
+t.test("what a failed command printed of a secret is told to nobody", async (t) => {
+  const config = CONFIG.replace(
+    "return {",
+    `new DevCommand("Tell", { link: [stripe], deploy: { command: 'echo "$SST_RESOURCE_StripeKey"; exit 3' } }); return {`,
+  ).replace("aws,", "aws, DevCommand,");
+  rig.save("livedev.config.ts", config);
+  await using client = await rig.connect();
+  await client.call("secret.set", { values: { StripeKey: "planted walrus 4478" } });
+  const failed = await rig.livedev("deploy");
+  t.equal(failed.code, 1);
+  t.match(failed.stderr, /exit code 3.*"value":"«sealed»"/s);
+  t.notMatch((await rig.livedev("status")).stdout, "walrus");
+  t.notMatch((await rig.livedev("doctor")).stdout, "walrus");
+  t.strictSame(planted(rig, ["walrus 4478"]), []);
+});

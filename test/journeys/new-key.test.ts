@@ -11,11 +11,13 @@ const json = (value: Record<string, unknown>) => JSON.stringify(value);
 t.test("old stubs go on by the old key, over a restart, until its time is over", async (t) => {
   // Its stub is none of the deployment's: it keeps the key of its beginning.
   await using made = await project("Plain", { direct: true });
-  const { rig, stub } = made;
+  const { rig, watched, stub } = made;
   const stateDir = join(rig.project, ".livedev", rig.stage);
   const answer = async (name: string) => (await stub.runtime.invoke(json({ name }))).body.toString();
-  const deployed = async (name: string) =>
-    (await rig.livedev("invoke", "Plain", "--event", json({ name }))).stdout.trim();
+  const deployed = async (name: string) => {
+    const event = json({ name });
+    return (await watched.client.call("function.invoke", { functionName: "Plain", event })).payload;
+  };
   await rig.start();
   t.equal(await answer("before"), json({ ran: "before" }));
   const before = await loadStageKey(stateDir);
