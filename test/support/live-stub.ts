@@ -179,7 +179,7 @@ export class Watched implements AsyncDisposable {
   }
 }
 
-export type Made = AsyncDisposable & {
+type Made = AsyncDisposable & {
   readonly rig: Rig;
   readonly watched: Watched;
   readonly stub: LiveStub;
