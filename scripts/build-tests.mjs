@@ -1,7 +1,8 @@
 /**
- * Bundles test files into `.tap/built/`, as plain JavaScript for Node: without a hook on each module of theirs (tsx,
- * tap's mocks) a test file starts in a third of the time. What they know by `import.meta` stays that of the file as it
- * is written.
+ * Bundles test files into `.tap/built/`, with the packages they use, as plain JavaScript for Node: a test file starts
+ * in a fifth of the time that it takes with a hook on each module (tsx, tap's mocks), and in half of what finding the
+ * hundreds of files of tap and of an AWS client costs. What a file knows by `import.meta` stays that of the file as
+ * it is written.
  */
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -9,6 +10,7 @@ import { pathToFileURL } from "node:url";
 
 import { build, transform } from "esbuild";
 
+import { OUTSIDE, REQUIRE } from "./bundling.mjs";
 import { ROOT } from "./setup.mjs";
 
 const OUT = join(".tap", "built");
@@ -31,7 +33,9 @@ export async function buildTests(named) {
     target: "node20",
     format: "esm",
     outExtension: { ".js": ".mjs" },
-    packages: "external",
+    mainFields: ["module", "main"],
+    banner: { js: REQUIRE },
+    external: OUTSIDE,
     sourcemap: "linked",
     sourcesContent: false,
     logLevel: "warning",

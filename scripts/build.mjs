@@ -8,13 +8,11 @@ import { join } from "node:path";
 
 import { context } from "esbuild";
 
+import { OUTSIDE, REQUIRE } from "./bundling.mjs";
 import { writeLicenses } from "./licenses.mjs";
 
 const root = join(import.meta.dirname, "..");
 const watch = process.argv.includes("--watch");
-
-/** Bundled CommonJS packages that call `require` need one inside an ES module. */
-const REQUIRE = `import { createRequire as livedevRequire } from "node:module"; const require = livedevRequire(import.meta.url);`;
 
 const common = {
   absWorkingDir: root,
@@ -59,17 +57,7 @@ const builds = [
       "build-thread": "daemon/functions/build-thread.ts",
       "tunnel-thread": "daemon/tunnel/thread.ts",
     },
-    external: [
-      "better-sqlite3",
-      "esbuild",
-      "ssh2",
-      "@lydell/node-pty",
-      "bufferutil",
-      "utf-8-validate",
-      // Never asked for: daemon/lib/without-schemas.ts.
-      "@fastify/ajv-compiler",
-      "@fastify/fast-json-stringify-compiler",
-    ],
+    external: OUTSIDE,
   },
   whole({ client: "client/connect.ts", sdk: "client/sdk/index.ts", tui: "client/tui/main.ts" }),
   whole(

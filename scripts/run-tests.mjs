@@ -1,8 +1,7 @@
 /**
  * Runs built test files under tap, so many at once, TAP to stdout: `run-tests.mjs {"files":[…],"jobs":3,"env":{…}}`.
  * `env` is for the files alone: tap's filters in it would choose among the files here. tap's own command loads its
- * coverage recorder into each file, with a hook on every module: it took more time than most files do. And more
- * certificates, which a test needs none of, are read by each Node process at its start, as long as it takes to start.
+ * coverage recorder into each file, with a hook on every module: it took more time than most files do.
  */
 import { t } from "tap";
 
@@ -10,12 +9,14 @@ const { files, jobs, env } = JSON.parse(process.argv[2]);
 
 t.jobs = jobs;
 t.setTimeout(0);
+// Each Node process reads them at its start, for as long as the start itself takes: they are for npm alone.
+const { NODE_EXTRA_CA_CERTS: LIVEDEV_NPM_CA_CERTS = "", ...inherited } = process.env;
 const node = [process.execPath, "--no-warnings", "--enable-source-maps"];
 for (const { file, name } of files) {
-  void t.spawn("env", ["-u", "NODE_OPTIONS", "-u", "NODE_EXTRA_CA_CERTS", ...node, file], {
+  void t.spawn("env", ["-u", "NODE_OPTIONS", ...node, file], {
     name,
     buffered: true,
     timeout: Number(env.TAP_TIMEOUT) * 1000,
-    env: { ...process.env, ...env },
+    env: { ...inherited, LIVEDEV_NPM_CA_CERTS, ...env },
   });
 }

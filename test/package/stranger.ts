@@ -187,13 +187,12 @@ function linkFolder(from: string, to: string): void {
 }
 
 /** Without what `npm test` around this process tells its own children. */
-function npmEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(env).filter(
-      ([name]) =>
-        !/^(npm_(?!config_)|npm_config_(local_prefix|prefix|global|json|loglevel)|INIT_CWD$)/i.test(name),
-    ),
+function npmEnvironment({ LIVEDEV_NPM_CA_CERTS, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const own = Object.entries(env).filter(
+    ([name]) =>
+      !/^(npm_(?!config_)|npm_config_(local_prefix|prefix|global|json|loglevel)|INIT_CWD$)/i.test(name),
   );
+  return { ...Object.fromEntries(own), NODE_EXTRA_CA_CERTS: LIVEDEV_NPM_CA_CERTS };
 }
 
 /** The binding of this repository's own better-sqlite3, packed and named as its prebuilt ones are. */

@@ -19,6 +19,7 @@ import {
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 
 import { stopDaemon } from "../../client/cli/stop-daemon.ts";
 import { connect, type ConnectOptions, type LivedevClient } from "../../client/connect.ts";
@@ -30,6 +31,9 @@ import { STATE_FOLDER } from "../../proto/discovery.ts";
 export const ROOT = join(import.meta.dirname, "../..");
 
 export type Finished = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+/** Between two looks at all processes of the machine, of whose ends nothing tells. */
+const LOOK_MS = 10;
 
 export class Rig {
   readonly root: string;
@@ -171,6 +175,7 @@ export class Rig {
     for (;;) {
       const left = await this.processes();
       if (left.length === 0 || performance.now() > until) return left;
+      await wait(LOOK_MS);
     }
   }
 
