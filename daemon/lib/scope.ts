@@ -35,8 +35,12 @@ export class Scope {
 
   /** Aborts the signal, then closes in reverse; once. One failing closer does not keep the others from running. */
   close(): Promise<void> {
-    this.#closing ??= this.#run();
-    return this.#closing;
+    if (this.#closing !== undefined) return this.#closing;
+    // Closed for whoever looks while the first closers run.
+    const closing = deferred<void>();
+    this.#closing = closing.promise;
+    this.#run().then(closing.resolve, closing.reject);
+    return closing.promise;
   }
 
   async #run(): Promise<void> {

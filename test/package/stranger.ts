@@ -6,14 +6,12 @@ import { execFile, execFileSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
-  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -99,22 +97,6 @@ export class Stranger {
     });
   }
 
-  /**
-   * What npm would unpack, which is most of an install's work: this repository's packages, by links to their files.
-   * npm looks at each, and takes away what livedev does not depend on. Those with a script it installs itself.
-   */
-  linkPackages(): void {
-    if (statSync(ROOT).dev !== statSync(this.project).dev) return;
-    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
-      packages: Record<string, { dev?: true; link?: true; hasInstallScript?: true }>;
-    };
-    for (const [path, { dev, link, hasInstallScript }] of Object.entries(packages)) {
-      const ours = join(ROOT, path);
-      if (!/^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) || !existsSync(ours)) continue;
-      if (!dev && !link && !hasInstallScript) linkFolder(ours, join(this.project, path));
-    }
-  }
-
   /** npx takes five times what it starts: a short run has it once for each program. */
   npx(program: string, ...args: readonly string[]): Promise<Finished> {
     if (times(false, this.#asked.has(program)))
@@ -174,15 +156,6 @@ export class Stranger {
       ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
       (error: { code: number | null; stdout: string; stderr: string }) => error,
     );
-  }
-}
-
-function linkFolder(from: string, to: string): void {
-  mkdirSync(to, { recursive: true });
-  for (const entry of readdirSync(from, { withFileTypes: true })) {
-    const [file, link] = [join(from, entry.name), join(to, entry.name)];
-    if (entry.isDirectory()) linkFolder(file, link);
-    else linkSync(file, link);
   }
 }
 
