@@ -124,9 +124,9 @@ async function overARotation(
   t.match(before, { arn: AS_FUNCTION, bucket: /^shop-dev-files-/, colour: "red" });
   t.match(before.key, /^ASIA/);
   await rotate(rig, "MyApi");
-  // The JavaScript SDK renews them behind a call that it makes with the old ones.
-  await talk.ask();
-  const after = await talk.ask();
+  // The JavaScript SDK renews them behind calls that it makes with the old ones.
+  let after = await talk.ask();
+  for (let asked = 1; asked < 100 && after.key === before.key; asked += 1) after = await talk.ask();
   t.match(after, { arn: AS_FUNCTION, colour: "red" });
   t.not(after.key, before.key, "the same program has other credentials now");
   return { talk, before };
