@@ -15,6 +15,8 @@ export type Patience = {
 /** What was killed is gone at the next look, or the system holds it (a disk that does not answer). */
 const KILL_MS = 2_000;
 const LOOK_MS = 50;
+/** A look reads of each process of the machine: who takes long to end is looked at less and less often. */
+const SELDOM_MS = 250;
 /** Who has ended leaves its children this long to notice. */
 const ORPHANS_MS = 500;
 
@@ -43,15 +45,16 @@ export async function endTree(root: Root, { askMs, termMs }: Patience): Promise<
 async function gone(root: Root, withinMs: number, asked: boolean): Promise<boolean> {
   let until = performance.now() + withinMs;
   let orphaned = false;
-  for (;;) {
+  for (let pauseMs = LOOK_MS; ; pauseMs = Math.min(SELDOM_MS, 1.5 * pauseMs)) {
     const members = await membersOf(root);
     if (members.length === 0) return true;
     if (asked && !orphaned && !members.some(({ pid }) => pid === root.pid)) {
       orphaned = true;
       until = Math.min(until, performance.now() + ORPHANS_MS);
     }
-    if (performance.now() >= until) return false;
-    await sleep(LOOK_MS);
+    const leftMs = until - performance.now();
+    if (leftMs <= 0) return false;
+    await sleep(Math.min(pauseMs, leftMs));
   }
 }
 

@@ -20,7 +20,6 @@ import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 
-import { times } from "../support/counts.ts";
 import { processesIn, ROOT, type Finished } from "../support/rig.ts";
 
 const execute = promisify(execFile);
@@ -56,7 +55,6 @@ export class Stranger {
   readonly env: Record<string, string>;
   readonly #path: string;
   readonly #prebuilds: string;
-  readonly #asked = new Set<string>();
 
   private constructor(root: string, node: NodeFolder) {
     this.root = root;
@@ -97,12 +95,8 @@ export class Stranger {
     });
   }
 
-  /** npx takes five times what it starts: a short run has it once for each program. */
-  npx(program: string, ...args: readonly string[]): Promise<Finished> {
-    if (times(false, this.#asked.has(program)))
-      return this.run(join(this.project, "node_modules", ".bin", program), args);
-    this.#asked.add(program);
-    return this.run("npx", [program, ...args]);
+  npx(...args: readonly string[]): Promise<Finished> {
+    return this.run("npx", args);
   }
 
   /** A command line as a person reads it somewhere and types it. */
