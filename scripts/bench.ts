@@ -485,7 +485,9 @@ async function debugging(url: URL): Promise<void> {
 }
 
 /** A bare Node process, from start to exit: what a reload without a spare would cost at least. */
-const spawned = (): Promise<void> => ended(["-e", "0"]);
+function spawned(): Promise<void> {
+  return ended(["-e", "0"]);
+}
 
 function ended(args: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
