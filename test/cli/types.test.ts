@@ -1,16 +1,6 @@
 /** What a user's editor is told: a project of theirs, checked strictly, against the declarations that ship. */
 import { execFile } from "node:child_process";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -19,6 +9,7 @@ import t from "tap";
 import { some } from "../support/counts.ts";
 import { LanguageServer } from "../support/language-server.ts";
 import { ROOT } from "../support/rig.ts";
+import { declarations } from "../support/declarations.ts";
 
 const run = promisify(execFile);
 
@@ -63,13 +54,7 @@ export const code = (error: LivedevError): string => error.code;
 `,
 };
 
-// Outside of this repository, whose own packages would be found from within.
-const base = realpathSync(mkdtempSync(join(tmpdir(), "livedev-types-")));
-t.teardown(() => rmSync(base, { recursive: true, force: true }));
-const installed = join(base, "node_modules", "livedev");
-mkdirSync(installed, { recursive: true });
-await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
-cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
+const base = await declarations(t);
 for (const name of ["zod", "@types/node", "undici-types"]) {
   mkdirSync(dirname(join(base, "node_modules", name)), { recursive: true });
   symlinkSync(join(ROOT, "node_modules", name), join(base, "node_modules", name));

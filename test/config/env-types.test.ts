@@ -1,7 +1,6 @@
 /** `livedev-env.d.ts`: what a compiler says of `Resource` with it. */
 import { execFile } from "node:child_process";
 import {
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -22,6 +21,7 @@ import { OUTPUT, type WantedApp } from "../../proto/app.ts";
 import { SST, sstMissing } from "../support/parts.ts";
 import { ROOT } from "../support/rig.ts";
 import { config, good, load } from "./support.ts";
+import { declarations } from "../support/declarations.ts";
 
 const run = promisify(execFile);
 
@@ -63,12 +63,7 @@ export const text: string = Resource.Db.port;
 const OF_SST = RIGHT.replace('"livedev"', '"sst"');
 
 // livedev is found from each project in it.
-const base = mkdtempSync(join(tmpdir(), "livedev-env-types-"));
-t.teardown(() => rmSync(base, { recursive: true, force: true }));
-const installed = join(base, "node_modules", "livedev");
-mkdirSync(installed, { recursive: true });
-await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
-cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
+const base = await declarations(t);
 
 async function compile(files: Readonly<Record<string, string>>, sst = false): Promise<string> {
   const project = mkdtempSync(join(base, "project-"));

@@ -1,7 +1,6 @@
 /** What an editor says of components, by the declarations that ship: right configs are quiet, wrong ones are not. */
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -9,6 +8,7 @@ import t from "tap";
 
 import { ROOT } from "../support/rig.ts";
 import { configOf, documented, page, PAGES } from "./snippets.ts";
+import { declarations } from "../support/declarations.ts";
 
 const run = promisify(execFile);
 
@@ -77,12 +77,7 @@ export const forced: string = bucket.name;
 `;
 
 t.test("right configs compile, wrong ones do not", async (t) => {
-  const project = mkdtempSync(join(tmpdir(), "livedev-components-"));
-  t.teardown(() => rmSync(project, { recursive: true, force: true }));
-  const installed = join(project, "node_modules", "livedev");
-  mkdirSync(installed, { recursive: true });
-  await run(process.execPath, [join(ROOT, "scripts", "types.mjs"), join(installed, "dist", "types")]);
-  cpSync(join(ROOT, "package.json"), join(installed, "package.json"));
+  const project = await declarations(t);
 
   const nodeProcess = "declare const process: { env: Record<string, string | undefined> };\n";
   for (const name of Object.keys(PAGES))
