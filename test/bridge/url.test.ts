@@ -15,6 +15,7 @@ import { freePort } from "../support/free-port.ts";
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { ok, openBridge, streamed, StubProcess } from "../support/stub.ts";
 import { TlsService } from "../support/tls-service.ts";
+import { ownFolder } from "../support/folder.ts";
 
 t.setTimeout(120_000);
 
@@ -50,7 +51,7 @@ async function openAll(t: Test) {
 
 t.test("wss: a service that ends TLS carries sealed bytes alone", async (t) => {
   const { bridge, runtime, refused, start } = await openAll(t);
-  await using service = await TlsService.open(t.testdir({}), await freePort());
+  await using service = await TlsService.open(ownFolder(t), await freePort());
   const { address, port } = service;
   await bridge.apply({ address, port });
   await using _stub = start(address, service.certificate);
@@ -118,7 +119,7 @@ t.test("wss: a service that ends TLS carries sealed bytes alone", async (t) => {
 
 t.test("a stub with another key is told so, through the service too", async (t) => {
   const { bridge, runtime, start } = await openAll(t);
-  await using service = await TlsService.open(t.testdir({}), await freePort());
+  await using service = await TlsService.open(ownFolder(t), await freePort());
   await bridge.apply({ address: service.address, port: service.port });
   while (!(await answers(service.port)));
   await using _stub = start(service.address, service.certificate, { keyId: "another" });
@@ -129,7 +130,7 @@ t.test("a stub with another key is told so, through the service too", async (t) 
 
 t.test("a service whose certificate nobody vouches for is told nothing", async (t) => {
   const { bridge, runtime, start } = await openAll(t);
-  await using service = await TlsService.open(t.testdir({}), await freePort());
+  await using service = await TlsService.open(ownFolder(t), await freePort());
   await bridge.apply({ address: service.address, port: service.port });
   await using _stub = start(service.address);
   const { body } = await runtime.invoke('"mine"');

@@ -10,14 +10,13 @@ import {
   type ConfigResult,
 } from "../../daemon/config/config.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
+import { ownFolder } from "../support/folder.ts";
 
 export type Files = Readonly<Record<string, string>>;
 
 /** A project of these files, and its config, open. */
 export async function project(t: Test, files: Files, options: Partial<ConfigOptions> = {}) {
-  // Asked for before the folder, teardowns run before it goes.
-  t.teardown(() => {});
-  const dir = t.testdir({});
+  const dir = ownFolder(t);
   const write = (more: Files) => {
     for (const [name, content] of Object.entries(more)) {
       mkdirSync(dirname(join(dir, name)), { recursive: true });

@@ -8,6 +8,7 @@ import { Functions } from "../../daemon/functions/functions.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import { ROOT } from "../support/rig.ts";
 import { wantedFunction } from "../support/wanted.ts";
+import { ownFolder } from "../support/folder.ts";
 
 const keys = (word: string, expires?: string) => ({
   AWS_REGION: "eu-west-1",
@@ -113,7 +114,7 @@ t.test("an old environment that connects last is still the older one", (t) => {
 });
 
 t.test("the SDK in a worker that stays uses the new credentials after a rotation", async (t) => {
-  const project = t.testdir({});
+  const project = ownFolder(t);
   mkdirSync(join(project, "src"));
   symlinkSync(join(ROOT, "node_modules"), join(project, "node_modules"));
   writeFileSync(

@@ -9,6 +9,7 @@ import { createServer } from "node:tls";
 import t from "tap";
 
 import { Rig, wanted } from "./rig.ts";
+import { ownFolder } from "../support/folder.ts";
 
 const SHOWS = `export const handler = async () => ({ ...process.env });`;
 
@@ -91,7 +92,7 @@ t.test(
 );
 
 t.test("before any stub has connected, no SDK finds the developer's own AWS identity", async (t) => {
-  const home = t.testdir({ ".aws": { credentials: "[default]\naws_access_key_id = AKIADEVELOPER\n" } });
+  const home = ownFolder(t, { ".aws": { credentials: "[default]\naws_access_key_id = AKIADEVELOPER\n" } });
   const rig = await Rig.open(t, {
     files: {
       "src/api.ts": `
@@ -114,7 +115,7 @@ t.test("before any stub has connected, no SDK finds the developer's own AWS iden
 });
 
 t.test("code that runs here trusts the certificates that this machine's network needs", async (t) => {
-  const folder = t.testdir();
+  const folder = ownFolder(t);
   const [key, cert] = [join(folder, "key.pem"), join(folder, "company.pem")];
   const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"];
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];

@@ -4,6 +4,7 @@ import t from "tap";
 import { deferred } from "../../daemon/lib/scope.ts";
 import { StreamError, type StreamedAnswer } from "../../proto/answer.ts";
 import { CODE, ok, Rig, shown } from "./rig.ts";
+import { ownFolder } from "../support/folder.ts";
 
 t.test(
   "an invocation is recorded at each of its steps, and ok only when the stub has the answer",
@@ -332,7 +333,7 @@ t.test(
       [50, false],
       [60_000, true],
     ] as const) {
-      const rig = await Rig.open(t, { file: `${t.testdir({ [`s${ms}`]: {} })}/s${ms}/history.db` });
+      const rig = await Rig.open(t, { file: `${ownFolder(t, { [`s${ms}`]: {} })}/s${ms}/history.db` });
       const begun = rig.send();
       (await rig.call()).request.begun(CODE);
       const waiting = rig.send();

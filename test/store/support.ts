@@ -9,18 +9,15 @@ import type { LivedevEvent } from "../../proto/events.ts";
 import { silentLog } from "../../daemon/lib/log.ts";
 import { MIGRATIONS } from "../../daemon/store/schema.ts";
 import { Store, type StoreOptions } from "../../daemon/store/store.ts";
+import { ownFolder } from "../support/folder.ts";
 
 export type Answered = Omit<Extract<LivedevEvent, { type: "invocation.answered" }>, "type">;
 
 const folders = new WeakMap<Test, string>();
 
-/** The test's own folder, in the repository. (Each call of `testdir` would empty it.) */
+/** The test's own folder, in the repository. (Each call of `ownFolder` would empty it.) */
 export function folderOf(t: Test): string {
-  const known = folders.get(t);
-  if (known !== undefined) return known;
-  // Asked for before the folder, teardowns run before it goes: a store that is still open makes files in it.
-  t.teardown(() => {});
-  const folder = t.testdir({});
+  const folder = folders.get(t) ?? ownFolder(t);
   folders.set(t, folder);
   return folder;
 }

@@ -9,9 +9,10 @@ import t from "tap";
 
 import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { StubProcess } from "../support/stub.ts";
+import { ownFolder } from "../support/folder.ts";
 
 t.test("a server with a trusted certificate but without the stage's key hears nothing", async (t) => {
-  const folder = t.testdir({});
+  const folder = ownFolder(t);
   const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
   const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"];
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];

@@ -15,6 +15,7 @@ import { TestRuntimeApi } from "../support/runtime-api.ts";
 import { StubProcess } from "../support/stub.ts";
 import { TlsService } from "../support/tls-service.ts";
 import { Sshd, sshdMissing } from "./sshd.ts";
+import { ownFolder } from "../support/folder.ts";
 
 t.setTimeout(120_000);
 
@@ -54,7 +55,7 @@ t.test("the way that a deployment tells stubs", { skip: motoMissing || sshdMissi
     rig.save(".livedev/stage", `${by}\n`);
     const { code, stderr } = await rig.livedevd("start");
     t.equal(code, 0, stderr);
-    const folder = t.testdir({});
+    const folder = ownFolder(t);
     await unzip(new Uint8Array(packages.at(-1) ?? []), folder, 10_000_000);
     const settings = JSON.parse(readFileSync(join(folder, "livedev.json"), "utf8")) as Settings;
     return { rig, settings };
@@ -87,7 +88,7 @@ t.test("the way that a deployment tells stubs", { skip: motoMissing || sshdMissi
   await t.test(
     "by an address of one's own, which is tried; doctor tells when it leads nowhere",
     async (t) => {
-      const service = await TlsService.open(t.testdir({}), await freePort());
+      const service = await TlsService.open(ownFolder(t), await freePort());
       const { address, port, certificate } = service;
       const env = { NODE_EXTRA_CA_CERTS: certificate };
       const { rig, settings } = await deploy("cat", { url: { address, port } }, env);
