@@ -11,7 +11,7 @@ import { messageOf } from "../lib/errors.ts";
 import { giveWay } from "../lib/priority.ts";
 import type { ThreadReply } from "../lib/thread-calls.ts";
 import { Compiler, type Compiled, type CompileOrder } from "./compiler.ts";
-import { fingerprints, type Fingerprints } from "./fingerprints.ts";
+import { fingerprints, type Fingerprints } from "../lib/fingerprints.ts";
 
 export type BuildCalls = {
   compile(order: CompileOrder): Promise<Compiled>;

@@ -5,7 +5,7 @@ import { PROGRAMS } from "../lib/programs.ts";
 import { ThreadCalls } from "../lib/thread-calls.ts";
 import type { BuildCalls, BuildRequest } from "./build-thread.ts";
 import type { Compiled, CompileOrder } from "./compiler.ts";
-import { unknown, type Fingerprints } from "./fingerprints.ts";
+import { unknown, type Fingerprints } from "../lib/fingerprints.ts";
 
 export class Builds {
   readonly #thread: ThreadCalls<string>;

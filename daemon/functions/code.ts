@@ -18,7 +18,7 @@ import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
 import { untilAborted } from "../lib/abort.ts";
 import type { Bundler, BuildResult } from "./bundler.ts";
-import { changedAt, missing, row, same, type Fingerprints } from "./fingerprints.ts";
+import { changedAt, missing, row, same, type Fingerprints } from "../lib/fingerprints.ts";
 import type { Gate, Ticket } from "./gate.ts";
 import { NO_INPUTS, type BuildInputs } from "./inputs.ts";
 import type { Bundle } from "./outputs.ts";

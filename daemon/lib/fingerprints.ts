@@ -10,7 +10,7 @@ const WIDTH = 4;
 /** One row per path; a missing file is a row of -1. */
 export type Fingerprints = Float64Array<ArrayBuffer>;
 
-/** In the build thread: a bundle has hundreds of inputs. */
+/** Waits for the disk: a bundle, which has hundreds of inputs, is looked at in the build thread. */
 export function fingerprints(paths: readonly string[]): Fingerprints {
   const rows = new Float64Array(paths.length * WIDTH);
   for (const [index, path] of paths.entries()) {
