@@ -62,12 +62,14 @@ import {
 } from "./lib/errors.ts";
 import { untilAborted } from "./lib/abort.ts";
 import { fileGone } from "./lib/file-gone.ts";
+import { fingerprints, type Fingerprints } from "./lib/fingerprints.ts";
 import { Latest } from "./lib/latest.ts";
 import { componentLog, type Log } from "./lib/log.ts";
 import { processIdentity } from "./lib/process-identity.ts";
 import { VERSION } from "./lib/programs.ts";
 import { Refusals, type Refused } from "./lib/refusals.ts";
 import { deferred, Scope } from "./lib/scope.ts";
+import { Told } from "./lib/told.ts";
 import { urlsOf } from "./known.ts";
 import { linked, lookupOf, type Lookup } from "./links.ts";
 import { methods } from "./methods.ts";
@@ -184,6 +186,7 @@ export class Daemon {
 
   #app: WantedApp | undefined;
   #configState: DaemonStatus["config"] = { state: "loading" };
+  readonly #configTold = new Told();
   #inputs: ReadonlySet<string> = new Set();
   #live: DaemonStatus["live"] = { state: "off" };
   #wantLive: boolean;
@@ -643,7 +646,7 @@ export class Daemon {
     this.#inputs = new Set(result.inputs);
     this.#watchInputs();
     if (result.ok) this.#configLoaded(result, performance.now() - began);
-    else this.#configFailed(result.error);
+    else this.#configFailed(result.error, fingerprints(result.inputs));
     this.#configured.resolve();
   }
 
@@ -652,6 +655,7 @@ export class Daemon {
     const same = this.#configState.state === "ready" && JSON.stringify(app) === JSON.stringify(this.#app);
     this.#app = app;
     this.#configState = { state: "ready" };
+    this.#configTold.mended();
     if (same) return;
     const retryable = app.functions.filter((wanted) => wanted.retryable).map(({ name }) => name);
     this.#retryable = new Set(retryable);
@@ -680,9 +684,13 @@ export class Daemon {
     });
   }
 
-  #configFailed({ message, file, line }: Extract<ConfigResult, { ok: false }>["error"]): void {
+  #configFailed(
+    { message, file, line }: Extract<ConfigResult, { ok: false }>["error"],
+    seen: Fingerprints,
+  ): void {
     const place = { ...(file !== undefined && { file }), ...(line !== undefined && { line }) };
     this.#configState = { state: "broken", message, ...place };
+    if (!this.#configTold.isNews(this.#configState, seen)) return;
     this.store.record({ type: "config.failed", message, ...place });
   }
 
@@ -1250,7 +1258,7 @@ export class Daemon {
   #bug(error: unknown): void {
     if (this.#scope.closed) return;
     this.#log.error({ err: error }, "the config could not be applied");
-    this.#configFailed({ code: "config.bug", message: messageOf(error) });
+    this.#configFailed({ code: "config.bug", message: messageOf(error) }, fingerprints([...this.#inputs]));
     this.#configured.resolve();
   }
 }
