@@ -26,6 +26,7 @@ export class ThreadCalls<E> {
   readonly #waiting = new Map<number, Deferred<unknown>>();
   #thread: Worker | undefined;
   #ids = 0;
+  #ending = false;
 
   constructor(options: ThreadCallsOptions<E>) {
     this.#options = options;
@@ -47,7 +48,10 @@ export class ThreadCalls<E> {
     return answer;
   }
 
+  /** Keeps the process alive until the thread has ended: more may be to close after it. */
   async terminate(): Promise<void> {
+    this.#ending = true;
+    this.#thread?.ref();
     await this.#thread?.terminate();
   }
 
@@ -70,7 +74,7 @@ export class ThreadCalls<E> {
     const answer = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     // A thread without a question does not keep the process alive.
-    if (this.#waiting.size === 0) this.#thread?.unref();
+    if (this.#waiting.size === 0 && !this.#ending) this.#thread?.unref();
     if ("error" in reply) answer?.reject(this.#options.failed(reply.error));
     else answer?.resolve(reply.result);
   }

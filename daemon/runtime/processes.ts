@@ -46,9 +46,10 @@ export class Processes {
     await done.promise;
   }
 
-  /** When all of them have ended. */
+  /** When all of them have ended. Keeps our process alive until the thread has: more may be to close after it. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#thread?.ref();
     await this.#thread?.terminate();
   }
 
@@ -109,7 +110,7 @@ export class Processes {
         message satisfies never;
     }
     // Without a process it does not keep ours alive.
-    if (this.#held.size + this.#starting.size + this.#sweeps.size === 0) this.#thread?.unref();
+    if (!this.#closed && this.#held.size + this.#starting.size + this.#sweeps.size === 0) this.#thread?.unref();
   }
 
   #started(id: number, pid: number): void {
