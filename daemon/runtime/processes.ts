@@ -110,7 +110,8 @@ export class Processes {
         message satisfies never;
     }
     // Without a process it does not keep ours alive.
-    if (!this.#closed && this.#held.size + this.#starting.size + this.#sweeps.size === 0) this.#thread?.unref();
+    if (!this.#closed && this.#held.size + this.#starting.size + this.#sweeps.size === 0)
+      this.#thread?.unref();
   }
 
   #started(id: number, pid: number): void {
