@@ -14,8 +14,13 @@ import { OUTSIDE, REQUIRE } from "./bundling.mjs";
 import { ROOT } from "./setup.mjs";
 
 const OUT = join(".tap", "built");
+/** Packages that are compiled when they are installed, and the part of the tests by which they run all of livedev. */
+const COMPILED = ["better-sqlite3", "ssh2", "test/support/rig.ts"];
 
-/** Of the files and folders that are named; of all where none is. Gives what was built, and as what it is written. */
+/**
+ * Of the files and folders that are named; of all where none is. Gives what was built, as what it is written, and
+ * whether it needs what is compiled.
+ */
 export async function buildTests(named) {
   const files = (named.length > 0 ? named : ["test"]).flatMap((path) =>
     statSync(join(ROOT, path)).isDirectory() ? filesOf(path) : [path],
@@ -50,7 +55,18 @@ export async function buildTests(named) {
   return files.map((name) => ({
     name,
     file: join(OUT, relative("test", name)).replace(/\.ts$/, ".mjs"),
+    compiled: needs(metafile, name, COMPILED),
   }));
+}
+
+/** Whether a test imports one of these, itself or by what it imports, or a file of the tests names one. */
+function needs({ inputs }, test, wanted) {
+  const seen = new Set([test]);
+  for (const from of seen) for (const { path } of inputs[from]?.imports ?? []) seen.add(path);
+  const texts = [...seen]
+    .filter((path) => path.startsWith("test/"))
+    .map((path) => readFileSync(join(ROOT, path), "utf8"));
+  return wanted.some((one) => seen.has(one) || texts.some((text) => text.includes(one)));
 }
 
 const filesOf = (folder) =>

@@ -1,18 +1,24 @@
 /**
- * Installs what is missing, with progress: `await setup({ dev })`. Plain JavaScript on Node alone, since it is the
- * first thing that runs on a fresh clone.
+ * Installs what is missing, with progress: `const { compiling } = await setup({ dev })`. Plain JavaScript on Node alone,
+ * since it is the first thing that runs on a fresh clone.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 export const ROOT = join(import.meta.dirname, "..");
-export const TAP = join(ROOT, "node_modules", "tap", "dist", "esm", "run.mjs");
 const OLDEST_NODE = [20, 19];
 /** npm's own note of what is installed. */
 const HIDDEN_LOCK = join(ROOT, "node_modules", ".package-lock.json");
+/** What the install scripts are waited for. */
+const SQLITE = join(ROOT, "node_modules", "better-sqlite3", "build", "Release", "better_sqlite3.node");
 
-/** @param {{ dev: boolean }} options dev: with the development dependencies */
+/**
+ * `compiling` is there where SQLite is not yet, and settles when it is: without a prebuilt binary within reach a compiler
+ * is at it for a minute, on one core, in which others can build what does not need it. It rejects with a SetupError.
+ *
+ * @param {{ dev: boolean }} options dev: with the development dependencies
+ */
 export async function setup({ dev }) {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
@@ -20,35 +26,35 @@ export async function setup({ dev }) {
   }
   const missing = missingPackages({ dev });
   if (missing.length > 0) await install(missing.length, { dev });
-  if (dev) await buildTestClass();
+  const compiling = existsSync(SQLITE) ? undefined : npm("rebuild", { dev });
+  // Whoever waits is told; until somebody does, it is no unhandled rejection.
+  compiling?.catch(() => {});
+  return { compiling };
 }
 
 async function install(count, { dev }) {
-  const options = ["--loglevel=error", ...(dev ? [] : ["--omit=dev"])];
-  const npm = (...command) => run("npm", [...command, ...options], { env: buildEnvironment() });
-  // Without a prebuilt binary within reach, SQLite is compiled.
   await withProgress(
-    `Installing ${count} packages (1 to 3 minutes where SQLite must be compiled)`,
+    `Installing ${count} packages`,
     async () => {
       // `ci` begins by deleting all that is there, what was compiled too: only where the lock cannot be met otherwise.
-      if (existsSync(HIDDEN_LOCK)) await npm("install", "--no-save");
-      if (missingPackages({ dev }).length > 0) await npm("ci");
+      if (existsSync(HIDDEN_LOCK)) await npm("install", { dev }, "--no-save");
+      if (missingPackages({ dev }).length > 0) await npm("ci", { dev }, "--ignore-scripts");
     },
     () => {
       const left = absentPackages({ dev });
-      return left > 0 ? `${left} packages to come` : "their install scripts, SQLite's compiler perhaps";
+      return left > 0 ? `${left} to come` : "their install scripts";
     },
   );
 }
 
-/** tap makes its test class from the plugins that .taprc names; its default has one that TypeScript 7 crashes. */
-async function buildTestClass() {
-  const mark = join(ROOT, "node_modules", "@tapjs", "test", ".livedev");
-  const wanted = readFileSync(join(ROOT, ".taprc"), "utf8");
-  if (existsSync(mark) && readFileSync(mark, "utf8") === wanted) return;
-  await run(process.execPath, [TAP, "build"]);
-  writeFileSync(mark, wanted);
-}
+const npm = (command, { dev }, ...options) =>
+  run(
+    "npm",
+    [command, "--loglevel=error", "--no-audit", "--no-fund", ...(dev ? [] : ["--omit=dev"]), ...options],
+    {
+      env: buildEnvironment(),
+    },
+  );
 
 export class SetupError extends Error {}
 

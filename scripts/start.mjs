@@ -8,8 +8,10 @@ import { join } from "node:path";
 import { ROOT, run, setup, SetupError, withProgress } from "./setup.mjs";
 
 try {
-  await setup({ dev: false });
-  await withProgress("Building livedev", () => run(process.execPath, [join(ROOT, "scripts", "build.mjs")]));
+  const { compiling } = await setup({ dev: false });
+  await withProgress("Building livedev (a minute where SQLite must be compiled)", () =>
+    Promise.all([run(process.execPath, [join(ROOT, "scripts", "build.mjs")]), compiling]),
+  );
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(error.message);

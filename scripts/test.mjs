@@ -29,20 +29,14 @@ const LONGEST = [
 
 try {
   const { named, options } = readArguments();
-  await setup({ dev: true });
+  const { compiling } = await setup({ dev: true });
   const files = await withProgress("Building livedev and its tests", async () => {
     await run(process.execPath, [join(ROOT, "scripts", "build.mjs")]);
     // esbuild is there only now.
     const { buildTests } = await import("./build-tests.mjs");
     return buildTests(named);
   });
-  const first = ({ name }) => (LONGEST.includes(name) ? 0 : 1);
-  process.exitCode = report(
-    await runTests(
-      files.toSorted((one, other) => first(one) - first(other)),
-      options,
-    ),
-  );
+  process.exitCode = report(await runTests(files, compiling, options));
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(error.message);
@@ -69,8 +63,13 @@ function readArguments() {
   }
 }
 
+function longestFirst(files) {
+  const first = ({ name }) => (LONGEST.includes(name) ? 0 : 1);
+  return files.toSorted((one, other) => first(one) - first(other));
+}
+
 /** Reads tap's output as it comes: files stand at depth 0, their tests at depth 1, what went wrong in them deeper. */
-async function runTests(tests, { jobs, grep, only }) {
+async function runTests(tests, compiling, { jobs, grep, only }) {
   mkdirSync(join(ROOT, ".tap"), { recursive: true });
   const results = createWriteStream(join(ROOT, ".tap", "results.tap"));
   const env = {
@@ -78,11 +77,18 @@ async function runTests(tests, { jobs, grep, only }) {
     ...(grep !== undefined && { TAP_GREP: grep.join("\n") }),
     ...(only === true && { TAP_ONLY: "1" }),
   };
-  const order = JSON.stringify({ files: tests, jobs, env });
+  const isLater = ({ compiled }) => compiling !== undefined && compiled;
+  const ordered = longestFirst(tests);
+  const [files, later] = [ordered.filter((test) => !isLater(test)), ordered.filter(isLater)];
+  const order = JSON.stringify({ files, later, jobs, env });
   const tap = spawn(process.execPath, [join(ROOT, "scripts", "run-tests.mjs"), order], {
     cwd: ROOT,
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
+  Promise.resolve(compiling).then(
+    () => tap.stdin.end(),
+    () => tap.kill(),
+  );
   const ended = new Promise((resolve) => tap.on("close", (code) => resolve(code ?? 1)));
   const seen = { suites: new Map(), files: [], skipped: [], counts: [], failures: [], passed: 0, failed: 0 };
   const pending = { tests: 0, lines: [], diagnosing: false };
@@ -121,6 +127,7 @@ async function runTests(tests, { jobs, grep, only }) {
   }
   progress("");
   results.end();
+  await compiling;
   return { ...seen, code: await ended };
 }
 
