@@ -27,7 +27,7 @@ void t.test("the thread's end is waited for, also where its last answer comes me
   });
   const { promise } = calls.ask({});
   // Its answer lies there, and is looked at once its end is awaited.
-  Atomics.wait(answered, 0, 0);
+  t.equal(Atomics.wait(answered, 0, 0, 30_000), "ok");
   // Nothing else keeps this process alive: where nobody waits, it ends here.
   await calls.terminate();
   t.equal(await promise, "an answer");
