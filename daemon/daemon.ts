@@ -69,7 +69,6 @@ import { processIdentity } from "./lib/process-identity.ts";
 import { VERSION } from "./lib/programs.ts";
 import { Refusals, type Refused } from "./lib/refusals.ts";
 import { deferred, Scope } from "./lib/scope.ts";
-import { Told } from "./lib/told.ts";
 import { urlsOf } from "./known.ts";
 import { linked, lookupOf, type Lookup } from "./links.ts";
 import { methods } from "./methods.ts";
@@ -186,7 +185,8 @@ export class Daemon {
 
   #app: WantedApp | undefined;
   #configState: DaemonStatus["config"] = { state: "loading" };
-  readonly #configTold = new Told();
+  /** The failure that was told, and what the files looked like that it comes of. */
+  #configTold: string | undefined;
   #inputs: ReadonlySet<string> = new Set();
   #live: DaemonStatus["live"] = { state: "off" };
   #wantLive: boolean;
@@ -655,7 +655,7 @@ export class Daemon {
     const same = this.#configState.state === "ready" && JSON.stringify(app) === JSON.stringify(this.#app);
     this.#app = app;
     this.#configState = { state: "ready" };
-    this.#configTold.mended();
+    this.#configTold = undefined;
     if (same) return;
     const retryable = app.functions.filter((wanted) => wanted.retryable).map(({ name }) => name);
     this.#retryable = new Set(retryable);
@@ -690,7 +690,10 @@ export class Daemon {
   ): void {
     const place = { ...(file !== undefined && { file }), ...(line !== undefined && { line }) };
     this.#configState = { state: "broken", message, ...place };
-    if (!this.#configTold.isNews(this.#configState, seen)) return;
+    // One save may come as two changes, of which the second loads what the first one did.
+    const told = JSON.stringify([this.#configState, [...seen]]);
+    if (told === this.#configTold) return;
+    this.#configTold = told;
     this.store.record({ type: "config.failed", message, ...place });
   }
 

@@ -16,7 +16,6 @@ import { tookSince } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { deferred, type Deferred } from "../lib/scope.ts";
-import { Told } from "../lib/told.ts";
 import { untilAborted } from "../lib/abort.ts";
 import type { Bundler, BuildResult } from "./bundler.ts";
 import { changedAt, missing, row, same, type Fingerprints } from "../lib/fingerprints.ts";
@@ -79,7 +78,6 @@ export class Code {
   #verifying: { readonly inputs: Inputs; readonly done: Promise<void> } | undefined;
   /** The last good or bad build's inputs: what a change is compared with while another build runs. */
   #before: Inputs | undefined;
-  readonly #told = new Told();
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -293,18 +291,10 @@ export class Code {
           ? { is: "ready", program: { bundle: result.bundle, exportPath: result.exportPath }, inputs }
           : { is: "broken", errors: result.errors, inputs };
       this.#compare(inputs, beganWall);
-      if (result.kind === "built") this.#told.mended();
-      if (result.kind === "built" || (await this.#isNews(result.errors, inputs)))
-        this.#onFinished({ result, tookMs: tookSince(began), savedAt: building.savedAt });
+      this.#onFinished({ result, tookMs: tookSince(began), savedAt: building.savedAt });
       building.settled.resolve();
       return;
     }
-  }
-
-  /** Not told yet, nor overtaken while its files are looked at. */
-  async #isNews(errors: readonly BuildError[], inputs: Inputs): Promise<boolean> {
-    const seen = await inputs.seen;
-    return this.#uses(inputs) && this.#told.isNews(errors, seen);
   }
 
   #inputs(inputs: BuildInputs, checkedAt = 0): Inputs {

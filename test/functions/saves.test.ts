@@ -89,22 +89,6 @@ t.test("the last good code is never run silently after a broken save", async (t)
   t.equal(rig.of("build.failed").length, 1, "and the error is told once");
 });
 
-t.test("what is tried again and fails again is told once, until a save", async (t) => {
-  const MISSING = 'import "missing-package";\n';
-  await strict.again({ files: { "src/api.ts": MISSING } });
-  for (let call = 0; call < 3; call += 1)
-    t.equal((await strict.invoke()).error.errorType, "Livedev.BuildFailed");
-  t.equal(strict.of("build.failed").length, 1);
-  strict.save("src/api.ts", MISSING);
-  t.equal((await strict.invoke()).error.errorType, "Livedev.BuildFailed");
-  t.equal(strict.of("build.failed").length, 2, "whoever saves hears what is still wrong");
-  strict.save("src/api.ts", SAYS("mended"));
-  t.equal(await strict.value(), "mended");
-  strict.save("src/api.ts", MISSING);
-  t.equal((await strict.invoke()).error.errorType, "Livedev.BuildFailed");
-  t.equal(strict.of("build.failed").length, 3);
-});
-
 t.test("of two saves 5 ms apart the last one wins", async (t) => {
   await rig.again({ files: { "src/api.ts": SAYS("old") } });
   t.equal(await rig.value(), "old");
