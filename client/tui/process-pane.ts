@@ -53,6 +53,8 @@ export class ProcessPane implements Pane {
   #history: Emulator | undefined;
   #viewer = new Viewer({ atEnd: false });
   #fetching: Promise<void> | undefined;
+  /** Aborts it, where somebody comes back before it is there. */
+  #looking = new AbortController();
   /** The mouse selects on the live screen: it stands still meanwhile. */
   #held = false;
   /** What the live screen shows is not what follows next: it is drawn anew. */
@@ -373,12 +375,15 @@ export class ProcessPane implements Pane {
       this.#options.changed();
       return;
     }
-    const signal = this.#shown?.signal;
-    if (signal === undefined) return;
+    const shown = this.#shown?.signal;
+    if (shown === undefined) return;
+    if (this.#fetching === undefined) this.#looking = new AbortController();
+    const signal = AbortSignal.any([shown, this.#looking.signal]);
     const before = this.#fetching ?? this.#fetch(signal);
     this.#fetching = before.then(() => {
+      if (signal.aborted) return;
       this.#fetching = undefined;
-      if (signal.aborted || this.#history === undefined) return;
+      if (this.#history === undefined) return;
       then();
       this.#options.changed();
     });
@@ -406,6 +411,8 @@ export class ProcessPane implements Pane {
   }
 
   #toLive(): void {
+    this.#looking.abort();
+    this.#fetching = undefined;
     this.#history?.dispose();
     this.#viewer = new Viewer({ atEnd: false });
     this.#history = undefined;

@@ -154,6 +154,15 @@ t.test("processes in panes", OPTIONS, async (t) => {
     await screen.until("stands still");
     await screen.type("Escape");
     await screen.until((text) => !text.includes("stands still"));
+    // Back before the scrollback is there: it does not come afterwards.
+    const daemon = tui.rig.daemonPid();
+    process.kill(daemon, "SIGSTOP");
+    await screen.mouse("wheelUp", x, y);
+    await screen.until("stands still");
+    await screen.type("Escape");
+    await screen.until((text) => !text.includes("stands still"));
+    process.kill(daemon, "SIGCONT");
+    await screen.until("row 300 of 300");
     await screen.mouse("press", x + 4, y);
     await screen.mouse("drag", x + 6, y + 1);
     await screen.mouse("release", x + 6, y + 1);
