@@ -15,7 +15,7 @@ const noSkip = process.env.LIVEDEV_NO_SKIP === "1";
 
 /** As many lines of a failed file are shown. */
 const FAILURE_LINES = 40;
-const JOBS = 3;
+const JOBS = 4;
 const FILE_TIMEOUT_S = 600;
 /** They begin first, or the end of all would wait for one of them. */
 const LONGEST = [
@@ -25,6 +25,7 @@ const LONGEST = [
   "test/faults/F1-kill.test.ts",
   "test/package/tarball.test.ts",
   "test/tunnel/inward.test.ts",
+  "test/journeys/given-up.test.ts",
 ];
 
 try {
