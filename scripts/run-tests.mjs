@@ -1,7 +1,8 @@
 /**
- * Runs built test files under tap, so many at once, TAP to stdout: `run-tests.mjs {"files":[…],"later":[…],"jobs":3,
- * "env":{…}}`. Those that are to come later do when stdin ends. `env` is for the files alone: tap's filters in it would choose among the files here. tap's own command loads its
- * coverage recorder into each file, with a hook on every module: it took more time than most files do.
+ * Runs built test files under tap, so many at once, TAP to stdout: `run-tests.mjs {"files":[…],"later":[…],"jobs":4,
+ * "env":{…}}`. Those of `later` begin when stdin has ended. `env` is for the files alone: tap's filters in it would
+ * choose among the files here. tap's own command loads its coverage recorder into each file, with a hook on every
+ * module: it took more time than most files do.
  */
 import { finished } from "node:stream/promises";
 

@@ -10,7 +10,7 @@ export const ROOT = join(import.meta.dirname, "..");
 const OLDEST_NODE = [20, 19];
 /** npm's own note of what is installed. */
 const HIDDEN_LOCK = join(ROOT, "node_modules", ".package-lock.json");
-/** What the install scripts are waited for. */
+/** What install scripts make, and all else waits for. */
 const SQLITE = join(ROOT, "node_modules", "better-sqlite3", "build", "Release", "better_sqlite3.node");
 
 /**
