@@ -127,7 +127,7 @@ t.test("commands, options, values and functions, each in its place", async (t) =
     ],
     [["debug", "on", "--to"], ["--token"]],
   ];
-  for (const [line, candidates] of some(cases, 17)) {
+  for (const [line, candidates] of some(cases, 10)) {
     let found = await complete(...line);
     // Nothing at all is what it says on a machine so busy that the daemon does not answer soon enough.
     for (let more = 0; more < 10 && found.length === 0 && candidates.length > 0; more += 1)

@@ -20,7 +20,7 @@ const URL = { authorization: "none" } as const;
 const API = wantedFunction("Api", { url: URL, tags: { team: "a" } });
 
 // As on moto: all of them in full; else the first and the last of one story, and of each other one in the middle.
-const FIRST_AND_LAST = times(Number.POSITIVE_INFINITY, 2);
+const FIRST_AND_LAST = times(Number.POSITIVE_INFINITY, 1);
 const MIDDLE = times(Number.POSITIVE_INFINITY, 1);
 
 let stages = 0;

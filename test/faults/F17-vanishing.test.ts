@@ -9,8 +9,8 @@ import { Rig } from "../support/rig.ts";
 import { Inspected } from "./inspected.ts";
 import { FILES } from "./support.ts";
 
-const CLIENTS = times(10_000, 1_000);
-const WARM_UP = times(2_000, 500);
+const CLIENTS = times(10_000, 400);
+const WARM_UP = times(2_000, 250);
 const AT_ONCE = 40;
 
 const call = (method: string, params: object = {}) =>

@@ -7,8 +7,8 @@ import { counted, times } from "../support/counts.ts";
 import { Child, childProgram, run } from "./processes.ts";
 import { openStore, seeded, stateFile } from "./support.ts";
 
-const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? times(30, 8));
-const RESTARTS_MEASURED = times(10, 3);
+const ROUNDS = Number(process.env["LIVEDEV_KILL_ROUNDS"] ?? times(30, 5));
+const RESTARTS_MEASURED = times(10, 2);
 
 // Each round starts a process. The whole daemon is killed in test/faults/F1-kill.
 t.setTimeout(300_000);
